@@ -1,0 +1,9 @@
+//! The processes: one for each connected device, one for each delivery, and what they find each other by.
+
+pub mod delivery;
+pub mod device;
+pub mod dispatch;
+pub mod login;
+pub mod mailroom;
+pub mod outbox;
+pub mod registry;

@@ -1,0 +1,442 @@
+//! The process of one device: obeys [`crate::machine::device::Device`] and touches no socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::code::Code;
+use crate::id::xid::xid;
+use crate::id::{Did, Uid};
+use crate::machine::device::{
+    Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
+};
+use crate::machine::schedule::Schedule;
+use crate::message::{Command, Event, Op, Read, Row, Signal};
+use crate::metrics::{Counted, Metrics};
+use crate::store::committer::CommitQueue;
+use crate::store::reader::ReadQueue;
+
+use super::delivery::{Delivery, Halt};
+use super::dispatch::{Asker, Trip};
+use super::mailroom::{DeviceRef, Letter, Wake};
+use super::outbox::Outbox;
+use super::registry::{Member, Registry};
+
+/// Requests of a client that may wait in the mailbox; the adapter stops reading when it is full.
+const MAILBOX: usize = 64;
+
+/// What every device works with.
+pub struct Services {
+    /// The way to the committer.
+    pub commits: CommitQueue<Asker>,
+    /// The way to the readers.
+    pub reads: ReadQueue<(DeviceRef, ReadTicket)>,
+    /// Who is there.
+    pub registry: Arc<Registry<DeviceRef>>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+    /// When copies leave.
+    pub schedule: Schedule,
+    /// The bounds.
+    pub rules: Rules,
+    /// Numbers device processes and connections.
+    pub serials: AtomicU64,
+}
+
+/// One device of one user, for as long as a connection of it lives.
+pub struct Device {
+    machine: Machine,
+    me: Option<DeviceRef>,
+    services: Arc<Services>,
+    connections: HashMap<Epoch, Connection>,
+    deliveries: HashMap<Slot, Addr<Delivery>>,
+    trips: HashMap<Slot, Arc<Trip>>,
+    timer: Option<(u64, SpawnHandle)>,
+    online: Option<(Epoch, Counted)>,
+}
+
+struct Connection {
+    outbox: Outbox,
+    ready: Option<oneshot::Sender<Result<(), Code>>>,
+}
+
+/// The way to the process, which it cannot know before it runs.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Meet(pub DeviceRef);
+
+/// A connection has been made.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Connect {
+    /// Its number.
+    pub epoch: Epoch,
+    /// When its token ends, Unix milliseconds.
+    pub good_until: u64,
+    /// Its frames go here.
+    pub outbox: Outbox,
+    /// Hears when the first frame is there, or why there will be none.
+    pub ready: oneshot::Sender<Result<(), Code>>,
+}
+
+/// A client asks.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// The connection.
+    pub epoch: Epoch,
+    /// What.
+    pub command: Command,
+}
+
+/// The adapter has news of its connection.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub enum Report {
+    /// The client lives, or the outbox has room.
+    Alive,
+    /// A new token was shown on that connection, good until then, Unix milliseconds.
+    Renewed(Epoch, u64),
+    /// The connection has ended.
+    Closed(Epoch),
+}
+
+/// A copy is due.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resend {
+    /// The delivery.
+    pub slot: Slot,
+    /// Whether it ends with this copy.
+    pub last: bool,
+}
+
+/// The server goes down.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+impl Device {
+    /// Starts the process on the current thread.
+    pub fn spawn(uid: Uid, did: Did, services: Arc<Services>) -> DeviceRef {
+        let serial = services.serials.fetch_add(1, Ordering::Relaxed);
+        let addr = Device {
+            machine: Machine::new(uid, did.clone(), services.rules),
+            me: None,
+            services,
+            connections: HashMap::new(),
+            deliveries: HashMap::new(),
+            trips: HashMap::new(),
+            timer: None,
+            online: None,
+        }
+        .start();
+        let me = DeviceRef::new(uid, did, serial, addr);
+        me.addr().do_send(Meet(me.clone()));
+        me
+    }
+
+    fn now(&self) -> u64 {
+        self.services.clock.now_ms()
+    }
+
+    /// Tells the machine what the adapters have taken since it was asked last.
+    fn catch_up(&mut self) {
+        for (epoch, connection) in &self.connections {
+            self.machine.taken(*epoch, connection.outbox.taken());
+        }
+    }
+
+    /// Carries out what the machine wants and re-arms the one timer.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        while let Some(effect) = self.machine.next_effect() {
+            self.obey(effect, ctx);
+        }
+        if let Some(epoch) = self.machine.starved()
+            && let Some(connection) = self.connections.get(&epoch)
+        {
+            connection.outbox.want_room();
+        }
+        let deadline = self.machine.deadline();
+        if self.timer.as_ref().map(|(at, _)| *at) == deadline {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if let Some(at) = deadline {
+            let wait = Duration::from_millis(at.saturating_sub(self.now()));
+            let timer = ctx.run_later(wait, |device, ctx| {
+                device.timer = None;
+                device.catch_up();
+                device.machine.tick(device.now());
+                device.settle(ctx);
+            });
+            self.timer = Some((at, timer));
+        }
+    }
+
+    fn obey(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Push { epoch, event } => self.push(epoch, event),
+            Effect::Notify { epoch, notice } => {
+                let now = self.now();
+                let to = self.machine.name().0;
+                let event = Event::Notice {
+                    id: xid(now),
+                    to,
+                    notice,
+                    server_ts: now,
+                };
+                self.push(epoch, event);
+            }
+            Effect::Close { epoch, close } => self.push(epoch, Event::Close(close)),
+            Effect::Ready { epoch, result } => {
+                let connection = self.connections.get_mut(&epoch);
+                if let Some(ready) = connection.and_then(|c| c.ready.take()) {
+                    // The login may have been given up meanwhile.
+                    let _ = ready.send(result);
+                }
+            }
+            Effect::Submit { op, ticket } => self.submit(op, ticket),
+            Effect::Read { read, ticket } => self.read(read, ticket),
+            Effect::Register(epoch) => {
+                if let Some(me) = &self.me {
+                    let registry = &self.services.registry;
+                    registry.register(me.uid(), me.did(), me.serial(), epoch);
+                    self.online = Some((epoch, self.services.metrics.online()));
+                }
+            }
+            Effect::Unregister(epoch) => {
+                let (uid, did) = self.machine.name();
+                self.services.registry.unregister(uid, did, epoch);
+                self.online = self.online.take().filter(|(online, _)| *online != epoch);
+            }
+            Effect::Walk(slot) => {
+                let counted = self.services.metrics.in_flight();
+                let schedule = self.services.schedule.clone();
+                let delivery = Delivery::new(slot, schedule, ctx.address(), counted).start();
+                self.deliveries.insert(slot, delivery);
+            }
+            Effect::Halt(slot) => {
+                if let Some(delivery) = self.deliveries.remove(&slot) {
+                    delivery.do_send(Halt);
+                }
+            }
+            Effect::Relay { epoch, signal } => self.relay(epoch, signal),
+            Effect::SignalOver { slot, acked } => {
+                if let Some(trip) = self.trips.remove(&slot)
+                    && acked
+                {
+                    trip.settle();
+                }
+            }
+            Effect::Stop => ctx.stop(),
+        }
+    }
+
+    fn push(&mut self, epoch: Epoch, event: Event) {
+        if let Event::Error { fault, .. } = &event {
+            self.services.metrics.refused(fault.code);
+        }
+        if let Some(connection) = self.connections.get(&epoch) {
+            connection.outbox.push(event);
+        }
+    }
+
+    fn submit(&mut self, op: Op, ticket: Ticket) {
+        let Some(me) = &self.me else {
+            return;
+        };
+        let asker = Asker::Device {
+            device: me.clone(),
+            ticket,
+            at: Instant::now(),
+        };
+        if let Err((_, Asker::Device { ticket, .. })) = self.services.commits.submit(asker, op) {
+            self.machine.busy(self.services.clock.now_ms(), ticket);
+        }
+    }
+
+    fn read(&mut self, read: Read, ticket: ReadTicket) {
+        let Some(me) = &self.me else {
+            return;
+        };
+        if let Err((_, (_, ticket))) = self.services.reads.submit((me.clone(), ticket), read) {
+            self.machine.page(self.services.clock.now_ms(), ticket, None);
+        }
+    }
+
+    fn relay(&mut self, epoch: Epoch, signal: Arc<Signal>) {
+        let Some(me) = &self.me else {
+            return;
+        };
+        let trip = Arc::new(Trip::new(signal.clone(), me.clone()));
+        let mut targets = Vec::new();
+        let registry = &self.services.registry;
+        registry.lookup(signal.to, |device| targets.push(device.clone()));
+        if targets.is_empty() {
+            trip.settle();
+        }
+        let now = self.services.clock.now_ms();
+        self.machine.relayed(now, epoch, &signal, targets.len());
+        for device in targets {
+            device.post(Letter::Signal(trip.clone()));
+        }
+    }
+
+    fn open(&mut self, letters: Vec<Letter>) {
+        let now = self.now();
+        let mut rows: Vec<Row> = Vec::new();
+        for letter in letters {
+            match letter {
+                Letter::Row(row) => {
+                    rows.push(row);
+                    continue;
+                }
+                _ => self.hint(&mut rows),
+            }
+            match letter {
+                Letter::Answer(ticket, answer) => self.machine.answered(now, ticket, answer),
+                Letter::Page(ticket, page) => self.machine.page(now, ticket, page),
+                Letter::Head(head) => self.machine.hint(head, Vec::new()),
+                Letter::Receipt(receipt) => self.machine.receipt(receipt),
+                Letter::Signal(trip) => {
+                    // Without room the trip ends here, and its sender hears of that.
+                    if let Some(slot) = self.machine.signal(trip.signal().clone()) {
+                        self.trips.insert(slot, trip);
+                    }
+                }
+                Letter::SignalFailed(signal) => self.machine.signal_failed(now, &signal),
+                Letter::Forgotten => self.machine.forgotten(),
+                Letter::Row(_) => {}
+            }
+        }
+        self.hint(&mut rows);
+    }
+
+    fn hint(&mut self, rows: &mut Vec<Row>) {
+        if let Some(last) = rows.last() {
+            let head = last.seq;
+            self.machine.hint(head, std::mem::take(rows));
+        }
+    }
+}
+
+impl Actor for Device {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        for delivery in self.deliveries.values() {
+            delivery.do_send(Halt);
+        }
+        if let Some(me) = &self.me {
+            let registry = &self.services.registry;
+            registry.remove(me.uid(), me.did(), me.serial());
+        }
+    }
+}
+
+impl Handler<Meet> for Device {
+    type Result = ();
+
+    fn handle(&mut self, Meet(me): Meet, _: &mut Context<Self>) {
+        self.me = Some(me);
+    }
+}
+
+impl Handler<Connect> for Device {
+    type Result = ();
+
+    fn handle(&mut self, connect: Connect, ctx: &mut Context<Self>) {
+        self.connections.insert(
+            connect.epoch,
+            Connection {
+                outbox: connect.outbox,
+                ready: Some(connect.ready),
+            },
+        );
+        self.catch_up();
+        self.machine.connect(connect.epoch, connect.good_until);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Ask> for Device {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) {
+        self.catch_up();
+        self.machine.command(self.now(), ask.epoch, ask.command);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Wake> for Device {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        let Some(me) = &self.me else {
+            return;
+        };
+        let letters = me.collect();
+        self.catch_up();
+        self.open(letters);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Report> for Device {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+        self.catch_up();
+        match report {
+            Report::Alive => self.machine.alive(),
+            Report::Renewed(epoch, good_until) => self.machine.renew(epoch, good_until),
+            Report::Closed(epoch) => {
+                self.machine.closed(epoch);
+                self.connections.remove(&epoch);
+            }
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Resend> for Device {
+    type Result = ();
+
+    fn handle(&mut self, resend: Resend, ctx: &mut Context<Self>) {
+        self.catch_up();
+        if self.machine.resend(resend.slot, resend.last) == Resent::Written {
+            self.services.metrics.redelivered();
+        }
+        if resend.last
+            && self.deliveries.remove(&resend.slot).is_some()
+            && !self.trips.contains_key(&resend.slot)
+        {
+            self.services.metrics.parked();
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Drain> for Device {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) {
+        self.machine.drain();
+        self.settle(ctx);
+    }
+}

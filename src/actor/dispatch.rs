@@ -1,0 +1,149 @@
+//! From the committer to the devices: answers to who asked, news to whom they concern, one wake-up for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::machine::device::{ReadTicket, Ticket};
+use crate::message::{Answer, Page, Signal};
+use crate::metrics::Metrics;
+use crate::store::committer::Outlet;
+use crate::store::ledger::News;
+use crate::store::reader::PageOutlet;
+
+use super::mailroom::{DeviceRef, Letter};
+use super::registry::{Member, Registry};
+
+/// Who asked the committer.
+#[derive(Debug)]
+pub enum Asker {
+    /// A device, and what it said the answer is for.
+    Device {
+        /// The device.
+        device: DeviceRef,
+        /// Goes back with the answer.
+        ticket: Ticket,
+        /// When it asked.
+        at: Instant,
+    },
+    /// A request that waits, such as one over HTTP.
+    Waiting(oneshot::Sender<Answer>),
+}
+
+/// Publishes commits.
+#[derive(Debug)]
+pub struct Dispatch {
+    registry: Arc<Registry<DeviceRef>>,
+    metrics: Metrics,
+    touched: Vec<DeviceRef>,
+}
+
+impl Dispatch {
+    /// Publishes to the devices of this registry.
+    pub fn new(registry: Arc<Registry<DeviceRef>>, metrics: Metrics) -> Dispatch {
+        Dispatch {
+            registry,
+            metrics,
+            touched: Vec::new(),
+        }
+    }
+}
+
+impl Outlet<Asker> for Dispatch {
+    fn publish(&mut self, answers: Vec<(Asker, Answer)>, news: Vec<News>) {
+        let touched = &mut self.touched;
+        let mut leave = |device: &DeviceRef, letter| {
+            if device.leave(letter) {
+                touched.push(device.clone());
+            }
+        };
+        for (asker, answer) in answers {
+            match asker {
+                Asker::Device { device, ticket, at } => {
+                    if matches!(answer, Answer::Accepted(_)) {
+                        self.metrics.answered_accept(at.elapsed());
+                    }
+                    leave(&device, Letter::Answer(ticket, answer));
+                }
+                // Whoever asked may have gone.
+                Asker::Waiting(waiting) => drop(waiting.send(answer)),
+            }
+        }
+        route(&self.registry, news, leave);
+        for device in touched.drain(..) {
+            device.wake();
+        }
+    }
+}
+
+/// Hands news to the devices they concern, in the order of the commits.
+pub fn route<M: Member>(registry: &Registry<M>, news: Vec<News>, mut leave: impl FnMut(&M, Letter)) {
+    for item in news {
+        match item {
+            News::Row(row) => {
+                registry.lookup(row.message.to, |device| leave(device, Letter::Row(row.clone())));
+            }
+            News::Head { uid, head } => {
+                registry.lookup(uid, |device| leave(device, Letter::Head(head)));
+            }
+            News::Receipt(receipt) => registry.lookup(receipt.sender, |device| {
+                leave(device, Letter::Receipt(receipt.clone()));
+            }),
+            News::Forgotten { uid, did } => {
+                if let Some(device) = registry.device(uid, &did) {
+                    leave(&device, Letter::Forgotten);
+                }
+            }
+        }
+    }
+}
+
+/// Hands pages to the devices that asked for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages;
+
+impl PageOutlet<(DeviceRef, ReadTicket)> for Pages {
+    fn page(&self, (device, ticket): (DeviceRef, ReadTicket), page: Option<Page>) {
+        device.post(Letter::Page(ticket, page));
+    }
+}
+
+/// A signal on its way to several devices. When the last of them is done with it and none has acknowledged it, its
+/// sender hears of that, also when a device dies with it.
+#[derive(Debug)]
+pub struct Trip {
+    signal: Arc<Signal>,
+    origin: DeviceRef,
+    settled: AtomicBool,
+}
+
+impl Trip {
+    /// A signal from this device.
+    pub fn new(signal: Arc<Signal>, origin: DeviceRef) -> Trip {
+        Trip {
+            signal,
+            origin,
+            settled: AtomicBool::new(false),
+        }
+    }
+
+    /// The signal.
+    pub fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Its sender has heard of its end, or need not.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        if !self.settled.load(Ordering::Acquire) {
+            self.origin.post(Letter::SignalFailed(self.signal.clone()));
+        }
+    }
+}

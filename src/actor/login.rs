@@ -1,0 +1,84 @@
+//! From a checked token to an attached connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use crate::code::Code;
+use crate::id::{Did, Uid};
+use crate::machine::device::Epoch;
+
+use super::device::{Connect, Device, Report, Services};
+use super::mailroom::DeviceRef;
+use super::outbox::{Frames, outbox};
+
+/// A device may end in the moment it is found.
+const TRIES: usize = 5;
+
+/// A connection of a device, from its adapter's side. Dropping it tells the device that the connection has ended.
+#[derive(Debug)]
+pub struct Attachment {
+    device: DeviceRef,
+    epoch: Epoch,
+    frames: Option<Frames>,
+}
+
+impl Attachment {
+    /// The device.
+    pub fn device(&self) -> &DeviceRef {
+        &self.device
+    }
+
+    /// The connection's number.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The frames for the client, the first of the login among them; none if they were taken before.
+    pub fn take_frames(&mut self) -> Option<Frames> {
+        self.frames.take()
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.device.addr().do_send(Report::Closed(self.epoch));
+    }
+}
+
+/// Attaches a connection whose token is good until then, Unix milliseconds, and waits for its first frame.
+///
+/// A device that is not there is started on the current thread.
+pub async fn attach(
+    services: &Arc<Services>,
+    uid: Uid,
+    did: &Did,
+    good_until: u64,
+) -> Result<Attachment, Code> {
+    for _ in 0..TRIES {
+        let start = || Device::spawn(uid, did.clone(), services.clone());
+        let device = services.registry.find_or_insert(uid, did, start);
+        let epoch = services.serials.fetch_add(1, Ordering::Relaxed);
+        let (outbox, frames) = outbox();
+        let (ready, answer) = oneshot::channel();
+        device.addr().do_send(Connect {
+            epoch,
+            good_until,
+            outbox,
+            ready,
+        });
+        // Made before the wait: a login that is given up in between ends the connection too.
+        let attachment = Attachment {
+            device,
+            epoch,
+            frames: Some(frames),
+        };
+        match answer.await {
+            Ok(Ok(())) => return Ok(attachment),
+            Ok(Err(code)) => return Err(code),
+            Err(_) => {}
+        }
+    }
+    Err(Code::Busy)
+}

@@ -1,0 +1,459 @@
+//! The JSON dialect of the WebSocket: docs/PROTOCOL.md is its description for clients.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::code::Code;
+use crate::id::{Did, Hashids, MsgId, Seq, Uid};
+use crate::message::{
+    Ack, Address, Command, Draft, Event, Fault, Kind, Notice, Row, Signal, SignalDraft, State,
+    Target,
+};
+
+use super::{Bounds, Inbound};
+
+/// A relayed type is at most this long, bytes.
+const KIND_MAX: usize = 64;
+/// What an undecodable reader is echoed as, at most, bytes.
+const ECHO_MAX: usize = 64;
+
+/// Converts frames both ways; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Json {
+    hashids: Hashids,
+    bounds: Bounds,
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    id: Option<Cow<'a, str>>,
+    r#type: Option<Cow<'a, str>>,
+    to: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "some_raw")]
+    payload: Option<&'a RawValue>,
+    created_at: Option<i64>,
+    seqs: Option<Vec<Seq>>,
+    up_to: Option<Seq>,
+    after: Option<Seq>,
+    limit: Option<usize>,
+    of: Option<Vec<FrameTarget<'a>>>,
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FrameTarget<'a> {
+    to: Cow<'a, str>,
+    id: Cow<'a, str>,
+}
+
+/// What can still be said about a frame of the wrong shape.
+#[derive(Default, Deserialize)]
+struct Remains {
+    #[serde(default)]
+    id: serde_json::Value,
+    #[serde(default)]
+    to: serde_json::Value,
+}
+
+impl Json {
+    /// A dialect whose users are these hashids.
+    pub fn new(hashids: Hashids, bounds: Bounds) -> Json {
+        Json { hashids, bounds }
+    }
+
+    /// Reads a frame, or says what is wrong with it.
+    pub fn decode(&self, text: &str) -> Result<Inbound, Fault> {
+        if text == "ping" {
+            return Ok(Inbound::Ping);
+        }
+        if text.starts_with("CLIENT_ACK,") {
+            return text_ack(text);
+        }
+        let frame: Frame<'_> =
+            serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+        let Some(kind) = &frame.r#type else {
+            return Err(fault(&frame, "type is missing"));
+        };
+        match kind.to_ascii_uppercase().as_str() {
+            "C2C" => self.send(frame),
+            kind if kind.starts_with("WEBRTC_") => self.signal(kind, frame),
+            "CLIENT_ACK" => ack(frame),
+            "SYNC" => self.sync(frame),
+            "STATUS" => self.status(frame),
+            "REFRESH" => match frame.token {
+                Some(token) => Ok(Inbound::Refresh(token)),
+                None => Err(fault(&frame, "token is missing")),
+            },
+            _ => Err(fault(&frame, "type is not known")),
+        }
+    }
+
+    /// Writes a frame; a close is not one, and gives none.
+    pub fn encode(&self, event: &Event) -> Option<String> {
+        let mut out = String::with_capacity(192);
+        match event {
+            Event::Accepted { id, to, server_ts } => {
+                self.answer(&mut out, id, "C2C_SERVER_ACK", *to, *server_ts);
+            }
+            Event::Relayed { id, to, server_ts } => {
+                self.answer(&mut out, id, "WEBRTC_SERVER_ACK", *to, *server_ts);
+            }
+            Event::Deliver(row) => self.row(&mut out, row),
+            Event::Signal(signal) => self.relayed(&mut out, signal),
+            Event::AckOk(ack) => ack_ok(&mut out, ack),
+            Event::Delivered {
+                id,
+                reader,
+                did,
+                server_ts,
+            } => {
+                let reader = self.hashids.encode(*reader);
+                out.push_str("{\"id\":");
+                string(&mut out, id.as_str());
+                out.push_str(",\"type\":\"C2C_DELIVERED\",\"from\":");
+                string(&mut out, &reader);
+                out.push_str(",\"to\":");
+                string(&mut out, &reader);
+                if let Some(did) = did {
+                    out.push_str(",\"did\":");
+                    string(&mut out, did.as_str());
+                }
+                number(&mut out, "server_ts", *server_ts);
+                out.push('}');
+            }
+            Event::SyncPage { rows, next, more } => {
+                out.push_str("{\"type\":\"SYNC_PAGE\",\"messages\":[");
+                for (at, row) in rows.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    self.row(&mut out, row);
+                }
+                out.push(']');
+                number(&mut out, "next", *next);
+                out.push_str(if *more { ",\"more\":true}" } else { ",\"more\":false}" });
+            }
+            Event::Status(states) => self.states(&mut out, states),
+            Event::RefreshOk { expire_at } => {
+                out.push_str("{\"type\":\"REFRESH_OK\"");
+                number(&mut out, "exp", *expire_at);
+                out.push('}');
+            }
+            Event::Error { fault, server_ts } => self.error(&mut out, fault, *server_ts),
+            Event::Notice {
+                id,
+                to,
+                notice,
+                server_ts,
+            } => {
+                out.push_str("{\"id\":");
+                string(&mut out, id.as_str());
+                out.push_str(",\"type\":\"S2C\",\"from\":\"\",\"to\":");
+                string(&mut out, &self.hashids.encode(*to));
+                out.push_str(",\"payload\":");
+                payload(&mut out, notice);
+                number(&mut out, "server_ts", *server_ts);
+                out.push('}');
+            }
+            Event::Close(_) => return None,
+        }
+        Some(out)
+    }
+
+    fn send(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let (id, to, payload) = self.letter(&frame)?;
+        Ok(Inbound::Command(Command::Send(Draft {
+            id,
+            kind: Kind::C2c,
+            to,
+            payload,
+            created_at: frame.created_at,
+        })))
+    }
+
+    fn signal(&self, kind: &str, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if kind.len() > KIND_MAX || !kind.bytes().all(plain) {
+            return Err(fault(&frame, "type has characters other than letters, digits and _, or is too long"));
+        }
+        let (id, to, payload) = self.letter(&frame)?;
+        Ok(Inbound::Command(Command::Signal(SignalDraft {
+            id,
+            kind: kind.into(),
+            to,
+            payload,
+            created_at: frame.created_at,
+        })))
+    }
+
+    /// What every message has: id, reader and payload.
+    fn letter(&self, frame: &Frame<'_>) -> Result<(MsgId, Uid, Box<str>), Fault> {
+        let Some(id) = &frame.id else {
+            return Err(fault(frame, "id is missing"));
+        };
+        let id = MsgId::parse(id).map_err(|e| fault(frame, format!("id {e}")))?;
+        let Some(to) = &frame.to else {
+            return Err(fault(frame, "to is missing"));
+        };
+        let to = self.hashids.decode(to);
+        let to = to.map_err(|e| fault(frame, format!("to names no user: {e}")))?;
+        let Some(payload) = frame.payload else {
+            return Err(fault(frame, "payload is missing"));
+        };
+        let payload = payload.get();
+        if payload.len() > self.bounds.max_payload {
+            let msg = format!(
+                "payload has {} bytes, at most {} are allowed",
+                payload.len(),
+                self.bounds.max_payload
+            );
+            return Err(Fault::because(Code::TooLarge, msg).about(&id, to));
+        }
+        Ok((id, to, payload.into()))
+    }
+
+    fn sync(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let max = self.bounds.max_page;
+        let limit = frame.limit.unwrap_or(max);
+        if !(1..=max).contains(&limit) {
+            return Err(fault(&frame, format!("limit is not from 1 to {max}")));
+        }
+        Ok(Inbound::Command(Command::Sync {
+            after: frame.after.unwrap_or(0),
+            limit,
+        }))
+    }
+
+    fn status(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let Some(of) = &frame.of else {
+            return Err(fault(&frame, "of is missing"));
+        };
+        if of.len() > self.bounds.max_status {
+            let max = self.bounds.max_status;
+            return Err(fault(&frame, format!("of has more than {max} entries")));
+        }
+        let mut targets = Vec::with_capacity(of.len());
+        for target in of {
+            let to = self.hashids.decode(&target.to);
+            let to = to.map_err(|e| fault(&frame, format!("of: to names no user: {e}")))?;
+            let id = MsgId::parse(&target.id);
+            let id = id.map_err(|e| fault(&frame, format!("of: id {e}")))?;
+            targets.push(Target { to, id });
+        }
+        Ok(Inbound::Command(Command::Status(targets)))
+    }
+
+    fn answer(&self, out: &mut String, id: &MsgId, kind: &str, to: Uid, server_ts: u64) {
+        out.push_str("{\"id\":");
+        string(out, id.as_str());
+        out.push_str(",\"type\":");
+        string(out, kind);
+        out.push_str(",\"to\":");
+        string(out, &self.hashids.encode(to));
+        number(out, "server_ts", server_ts);
+        out.push('}');
+    }
+
+    fn row(&self, out: &mut String, row: &Row) {
+        let message = &*row.message;
+        self.head(out, &message.id, message.kind.name(), message.from, message.to);
+        out.push_str(&message.payload);
+        if let Some(created_at) = message.created_at {
+            number(out, "created_at", created_at);
+        }
+        number(out, "server_ts", message.server_ts);
+        number(out, "seq", row.seq);
+        out.push('}');
+    }
+
+    fn relayed(&self, out: &mut String, signal: &Signal) {
+        self.head(out, &signal.id, &signal.kind, signal.from, signal.to);
+        out.push_str(&signal.payload);
+        if let Some(created_at) = signal.created_at {
+            number(out, "created_at", created_at);
+        }
+        out.push('}');
+    }
+
+    /// Everything up to the payload.
+    fn head(&self, out: &mut String, id: &MsgId, kind: &str, from: Uid, to: Uid) {
+        out.push_str("{\"id\":");
+        string(out, id.as_str());
+        out.push_str(",\"type\":");
+        string(out, kind);
+        out.push_str(",\"from\":");
+        string(out, &self.hashids.encode(from));
+        out.push_str(",\"to\":");
+        string(out, &self.hashids.encode(to));
+        out.push_str(",\"payload\":");
+    }
+
+    fn states(&self, out: &mut String, states: &[(Target, State)]) {
+        out.push_str("{\"type\":\"STATUS\",\"of\":[");
+        for (at, (target, state)) in states.iter().enumerate() {
+            out.push_str(if at > 0 { ",{\"to\":" } else { "{\"to\":" });
+            string(out, &self.hashids.encode(target.to));
+            out.push_str(",\"id\":");
+            string(out, target.id.as_str());
+            out.push_str(",\"state\":");
+            string(out, state.name());
+            out.push('}');
+        }
+        out.push_str("]}");
+    }
+
+    fn error(&self, out: &mut String, fault: &Fault, server_ts: u64) {
+        out.push('{');
+        if let Some(id) = &fault.id {
+            out.push_str("\"id\":");
+            string(out, id);
+            out.push(',');
+        }
+        out.push_str("\"type\":\"ERROR\"");
+        if let Some(to) = &fault.to {
+            out.push_str(",\"to\":");
+            match to {
+                Address::User(uid) => string(out, &self.hashids.encode(*uid)),
+                Address::Raw(text) => string(out, text),
+            }
+        }
+        number(out, "code", fault.code.number());
+        out.push_str(",\"msg\":");
+        string(out, &fault.msg);
+        if let Some(retry_ms) = fault.retry_ms {
+            number(out, "retry_ms", retry_ms);
+        }
+        number(out, "server_ts", server_ts);
+        out.push('}');
+    }
+}
+
+fn text_ack(text: &str) -> Result<Inbound, Fault> {
+    let bad = |msg: String| Fault::because(Code::BadFrame, msg);
+    let fields: Vec<&str> = text.split(',').collect();
+    let [_, _, id, did] = fields[..] else {
+        return Err(bad(format!(
+            "a text acknowledgement has four fields, CLIENT_ACK,type,msgid,did, and this has {}",
+            fields.len()
+        )));
+    };
+    let id = MsgId::parse(id).map_err(|e| bad(format!("msgid {e}")))?;
+    let did = Did::parse(did).map_err(|e| bad(format!("did {e}")).with_id(&id))?;
+    Ok(Inbound::Command(Command::Ack(Ack::Id { id, did })))
+}
+
+fn ack(frame: Frame<'_>) -> Result<Inbound, Fault> {
+    let ack = match (&frame.seqs, frame.up_to) {
+        (Some(seqs), None) => Ack::Seqs(seqs.clone()),
+        (None, Some(up_to)) => Ack::UpTo(up_to),
+        _ => return Err(fault(&frame, "either seqs or up_to is needed")),
+    };
+    Ok(Inbound::Command(Command::Ack(ack)))
+}
+
+/// A fault of a frame that could be read.
+fn fault(frame: &Frame<'_>, msg: impl Into<Box<str>>) -> Fault {
+    Fault {
+        id: frame.id.as_deref().map(cut),
+        to: frame.to.as_deref().map(|to| Address::Raw(cut(to))),
+        ..Fault::because(Code::BadFrame, msg)
+    }
+}
+
+/// A fault of a frame that could not.
+fn malformed(text: &str, error: &serde_json::Error) -> Fault {
+    let remains: Remains = serde_json::from_str(text).unwrap_or_default();
+    let msg = if error.is_data() {
+        format!("the frame has the wrong shape: {error}")
+    } else {
+        format!("the frame is not JSON: {error}")
+    };
+    Fault {
+        id: remains.id.as_str().map(cut),
+        to: remains.to.as_str().map(|to| Address::Raw(cut(to))),
+        ..Fault::because(Code::BadFrame, msg)
+    }
+}
+
+/// The beginning of a text that a client may have made long.
+fn cut(text: &str) -> Box<str> {
+    text[..text.floor_char_boundary(ECHO_MAX)].into()
+}
+
+fn ack_ok(out: &mut String, ack: &Ack) {
+    out.push_str("{\"type\":\"CLIENT_ACK_OK\"");
+    match ack {
+        Ack::Id { id, .. } => {
+            out.push_str(",\"id\":");
+            string(out, id.as_str());
+        }
+        Ack::Seqs(seqs) => {
+            out.push_str(",\"seqs\":[");
+            for (at, seq) in seqs.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                // Writing to a string cannot fail.
+                let _ = write!(out, "{seq}");
+            }
+            out.push(']');
+        }
+        Ack::UpTo(seq) => number(out, "up_to", *seq),
+    }
+    out.push('}');
+}
+
+fn payload(out: &mut String, notice: &Notice) {
+    match notice {
+        Notice::OfflineSummary {
+            count,
+            from_seq,
+            to_seq,
+        } => {
+            out.push_str("{\"msg_type\":\"offline_summary\"");
+            number(out, "count", *count);
+            number(out, "from_seq", *from_seq);
+            number(out, "to_seq", *to_seq);
+        }
+        Notice::PleaseRefreshToken { expire_at } => {
+            out.push_str("{\"msg_type\":\"please_refresh_token\"");
+            number(out, "expire_at", *expire_at);
+        }
+        Notice::Resync => out.push_str("{\"msg_type\":\"resync\""),
+    }
+    out.push('}');
+}
+
+/// One more numeric member.
+fn number(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, ",\"{key}\":{value}");
+}
+
+fn string(out: &mut String, text: &str) {
+    out.push('"');
+    for part in text.split_inclusive(|c: char| c < ' ' || c == '"' || c == '\\') {
+        match part.as_bytes().last() {
+            Some(last) if *last < b' ' || *last == b'"' || *last == b'\\' => {
+                out.push_str(&part[..part.len() - 1]);
+                match last {
+                    b'"' => out.push_str("\\\""),
+                    b'\\' => out.push_str("\\\\"),
+                    _ => {
+                        let _ = write!(out, "\\u{last:04x}");
+                    }
+                }
+            }
+            _ => out.push_str(part),
+        }
+    }
+    out.push('"');
+}
+
+/// Keeps `null` as a payload apart from no payload.
+fn some_raw<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}

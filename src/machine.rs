@@ -1,0 +1,9 @@
+//! The rules of delivery, pure: input and the time in, effects and the next deadline out.
+
+pub mod dedupe;
+pub mod delivery;
+pub mod device;
+pub mod inbox;
+pub mod ranges;
+pub mod schedule;
+pub mod sent;

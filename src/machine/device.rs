@@ -1,0 +1,604 @@
+//! One device of one user: who is connected as it, what it still has to get, and what it was sent.
+//!
+//! Every input may leave [`Effect`]s; a driver takes them in order and carries them out, then re-arms one timer at
+//! [`Device::deadline`]. The order of two effects matters to the promise: a device is registered before its head is
+//! read, so that whatever is committed afterwards is announced to it.
+
+mod acks;
+mod answers;
+mod attach;
+mod pull;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::code::{Close, Code};
+use crate::id::{Did, MsgId, Seq, Uid};
+use crate::message::{
+    Ack, Command, Draft, Event, Fault, Notice, Op, Read, Receipt, Row, Signal, Target,
+};
+
+use super::ranges::Ranges;
+use super::sent::{Item, SentLog};
+
+pub use super::sent::Slot;
+
+/// One connection of a device; a later one has a higher number.
+pub type Epoch = u64;
+
+/// The bounds a device works within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Deliveries that walk at the same time.
+    pub deliver_window: usize,
+    /// Requests of each sort that wait for their answer.
+    pub send_window: usize,
+    /// Payload bytes in one page.
+    pub page_bytes: usize,
+    /// How long before its end a token's owner is asked to refresh it, milliseconds.
+    pub token_notice_ms: u64,
+    /// How long a failed read waits before it is tried again, milliseconds.
+    pub read_retry_ms: u64,
+    /// What a client that is too fast is told to wait, milliseconds.
+    pub retry_ms: u64,
+    /// How often a connected device is noted as seen, milliseconds.
+    pub seen_every_ms: u64,
+}
+
+impl Rules {
+    /// Frames that one connection's outbox may hold: deliveries, answers to everything in hand, and receipts.
+    pub fn outbox(&self) -> u64 {
+        (self.deliver_window + 4 * self.send_window) as u64
+    }
+}
+
+/// What the driver has to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Put a frame into the outbox of that connection.
+    Push {
+        /// The connection.
+        epoch: Epoch,
+        /// The frame.
+        event: Event,
+    },
+    /// Put a notice into the outbox of that connection, under an id of its own.
+    Notify {
+        /// The connection.
+        epoch: Epoch,
+        /// What it says.
+        notice: Notice,
+    },
+    /// End that connection after the frames that wait for it.
+    Close {
+        /// The connection.
+        epoch: Epoch,
+        /// Why.
+        close: Close,
+    },
+    /// Answer the login that waits for that connection.
+    Ready {
+        /// The connection.
+        epoch: Epoch,
+        /// The first frame is in the outbox, or why not.
+        result: Result<(), Code>,
+    },
+    /// Ask the committer.
+    Submit {
+        /// What.
+        op: Op,
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// Ask for rows.
+    Read {
+        /// Which.
+        read: Read,
+        /// Comes back with the page.
+        ticket: ReadTicket,
+    },
+    /// Announce commits to this connection from here on.
+    Register(Epoch),
+    /// Stop announcing, if that connection is still the registered one.
+    Unregister(Epoch),
+    /// Start the delivery of a row or signal whose first copy has left.
+    Walk(Slot),
+    /// End a delivery.
+    Halt(Slot),
+    /// Hand a signal to every live device of its reader.
+    Relay {
+        /// The connection it came on.
+        epoch: Epoch,
+        /// The signal.
+        signal: Arc<Signal>,
+    },
+    /// A signal has ended here.
+    SignalOver {
+        /// Which one.
+        slot: Slot,
+        /// Whether the client acknowledged it.
+        acked: bool,
+    },
+    /// Nobody is connected: the process may end.
+    Stop,
+}
+
+/// Says what an answer of the committer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ticket {
+    /// The device was made known.
+    Attach(Epoch),
+    /// The head was read.
+    Head(Epoch),
+    /// A message was accepted, or not.
+    Send {
+        /// The message's id.
+        id: MsgId,
+        /// The reader.
+        to: Uid,
+    },
+    /// Rows were acknowledged.
+    Ack {
+        /// The connection it came on.
+        epoch: Epoch,
+        /// What to confirm.
+        form: Ack,
+        /// The rows.
+        seqs: Ranges,
+    },
+    /// A status question.
+    Status(Epoch),
+    /// Nobody waits for the answer.
+    Seen,
+}
+
+/// Says what a page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadTicket {
+    /// To be delivered on that connection.
+    Pull(Epoch),
+    /// To be sent as it is, as the answer to a sync.
+    Sync {
+        /// The connection it came on.
+        epoch: Epoch,
+        /// The head when it was asked.
+        head: Seq,
+    },
+}
+
+/// How a copy fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// It was written.
+    Written,
+    /// An earlier copy still waits to be written, or there is no room: it counts and writes nothing.
+    Skipped,
+    /// There is no such delivery any more.
+    Over,
+}
+
+/// The state of one device.
+#[derive(Debug)]
+pub struct Device {
+    uid: Uid,
+    did: Did,
+    rules: Rules,
+    phase: Phase,
+    current: Option<Session>,
+    /// Older connections whose adapters have not reported their end: a late acknowledgement still counts.
+    lingering: Vec<Session>,
+    /// Acknowledged and durable.
+    acks: Ranges,
+    /// Acknowledged, on its way to the store.
+    pending: Ranges,
+    /// The highest sequence number known to be durable.
+    head: Seq,
+    /// The next row that the current connection has not been sent.
+    next: Seq,
+    pulling: bool,
+    retry_at: Option<u64>,
+    seen_at: Option<u64>,
+    walking: BTreeMap<Slot, Walk>,
+    walking_rows: BTreeMap<Seq, Slot>,
+    next_slot: Slot,
+    /// Frames that came before the first frame of the login could be sent.
+    early: Vec<Event>,
+    sends: usize,
+    requests: usize,
+    draining: bool,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Attaching,
+    Heading { resync: bool },
+    Live,
+}
+
+#[derive(Debug)]
+struct Session {
+    epoch: Epoch,
+    pushed: u64,
+    taken: u64,
+    closing: bool,
+    sent: SentLog,
+    good_until: u64,
+    noticed: bool,
+}
+
+#[derive(Debug)]
+enum Walk {
+    Row(Row),
+    Signal(Arc<Signal>),
+}
+
+impl Walk {
+    fn item(&self, slot: Slot) -> Item {
+        match self {
+            Walk::Row(row) => Item::Row(row.seq),
+            Walk::Signal(_) => Item::Signal(slot),
+        }
+    }
+
+    fn id(&self) -> &MsgId {
+        match self {
+            Walk::Row(row) => &row.message.id,
+            Walk::Signal(signal) => &signal.id,
+        }
+    }
+
+    fn event(&self) -> Event {
+        match self {
+            Walk::Row(row) => Event::Deliver(row.clone()),
+            Walk::Signal(signal) => Event::Signal(signal.clone()),
+        }
+    }
+}
+
+impl Session {
+    fn queued(&self) -> u64 {
+        self.pushed - self.taken
+    }
+}
+
+impl Device {
+    /// A device that nobody is connected as.
+    pub fn new(uid: Uid, did: Did, rules: Rules) -> Device {
+        Device {
+            uid,
+            did,
+            rules,
+            phase: Phase::Idle,
+            current: None,
+            lingering: Vec::new(),
+            acks: Ranges::new(),
+            pending: Ranges::new(),
+            head: 0,
+            next: 1,
+            pulling: false,
+            retry_at: None,
+            seen_at: None,
+            walking: BTreeMap::new(),
+            walking_rows: BTreeMap::new(),
+            next_slot: 0,
+            early: Vec::new(),
+            sends: 0,
+            requests: 0,
+            draining: false,
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Takes the next thing to do.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Device::tick`] is due, Unix milliseconds.
+    pub fn deadline(&self) -> Option<u64> {
+        let token = self.current.as_ref().filter(|s| !s.closing);
+        let token = token.map(|session| match session.noticed {
+            true => session.good_until,
+            false => self.notice_at(session),
+        });
+        [token, self.retry_at, self.seen_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The deadline has passed.
+    pub fn tick(&mut self, now: u64) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.fill();
+        }
+        if self.seen_at.is_some_and(|at| at <= now) {
+            self.seen_at = Some(now.saturating_add(self.rules.seen_every_ms));
+            self.submit_seen();
+        }
+        let Some(session) = self.current.as_ref() else {
+            return;
+        };
+        let (epoch, expire_at) = (session.epoch, session.good_until);
+        if expire_at <= now {
+            self.close(epoch, Close::Token);
+        } else if !session.noticed && self.notice_at(session) <= now {
+            if let Some(session) = self.session_mut(epoch) {
+                session.noticed = true;
+            }
+            self.notify(epoch, Notice::PleaseRefreshToken { expire_at });
+        }
+    }
+
+    /// The adapter of that connection has taken this many frames out of its outbox since it began.
+    pub fn taken(&mut self, epoch: Epoch, taken: u64) {
+        if let Some(session) = self.session_mut(epoch) {
+            session.taken = taken.min(session.pushed);
+        }
+    }
+
+    /// A sign of life, or room in the outbox: whatever can be delivered is.
+    pub fn alive(&mut self) {
+        self.fill();
+    }
+
+    /// A client asks something on that connection.
+    pub fn command(&mut self, now: u64, epoch: Epoch, command: Command) {
+        if self.session_mut(epoch).is_none() {
+            return;
+        }
+        match command {
+            Command::Send(draft) => self.send(now, epoch, draft),
+            Command::Signal(draft) => {
+                let signal = Arc::new(Signal {
+                    id: draft.id,
+                    kind: draft.kind,
+                    from: self.uid,
+                    to: draft.to,
+                    payload: draft.payload,
+                    created_at: draft.created_at,
+                });
+                self.effects.push_back(Effect::Relay { epoch, signal });
+            }
+            Command::Ack(ack) => self.ack(now, epoch, ack),
+            Command::Sync { after, limit } => self.sync(now, epoch, after, limit),
+            Command::Status(of) => self.status(now, epoch, of),
+        }
+    }
+
+    /// A signal of this device was handed to `devices` devices.
+    pub fn relayed(&mut self, now: u64, epoch: Epoch, signal: &Signal, devices: usize) {
+        let event = if devices == 0 {
+            let fault = Fault::because(Code::NotFound, "nobody is online to take this");
+            error(fault.about(&signal.id, signal.to), now)
+        } else {
+            Event::Relayed {
+                id: signal.id.clone(),
+                to: signal.to,
+                server_ts: now,
+            }
+        };
+        self.reply(epoch, event);
+    }
+
+    /// A signal of this device ended without any acknowledgement.
+    pub fn signal_failed(&mut self, now: u64, signal: &Signal) {
+        let fault = Fault::because(Code::NotFound, "nobody acknowledged this");
+        self.tell(error(fault.about(&signal.id, signal.to), now));
+    }
+
+    /// A device of a reader has a message of this user.
+    pub fn receipt(&mut self, receipt: Receipt) {
+        let event = Event::Delivered {
+            id: receipt.id,
+            reader: receipt.reader,
+            did: Some(receipt.did),
+            server_ts: receipt.server_ts,
+        };
+        let room = (self.rules.deliver_window + 2 * self.rules.send_window) as u64;
+        // Receipts are derived, so a client that does not read loses them and asks for the status.
+        if self.phase == Phase::Live && self.current.as_ref().is_some_and(|s| s.queued() >= room) {
+            return;
+        }
+        self.tell(event);
+    }
+
+    /// A signal for this device; returns its slot, or none if there is no room for it.
+    pub fn signal(&mut self, signal: Arc<Signal>) -> Option<Slot> {
+        if self.phase != Phase::Live || !self.has_credit() {
+            return None;
+        }
+        self.start(Walk::Signal(signal))
+    }
+
+    /// Copy after the first: written unless an earlier one still waits. `last` ends the delivery.
+    pub fn resend(&mut self, slot: Slot, last: bool) -> Resend {
+        let window = self.rules.deliver_window as u64;
+        let (Some(walk), Some(session)) = (self.walking.get(&slot), self.current.as_mut()) else {
+            return Resend::Over;
+        };
+        let item = walk.item(slot);
+        let waiting = session.sent.last_push(item).is_some_and(|push| push >= session.taken);
+        let written = !waiting && !session.closing && session.queued() < window;
+        if written {
+            session.sent.copied(walk.id(), item, session.pushed);
+            session.pushed += 1;
+            let event = walk.event();
+            let epoch = session.epoch;
+            self.effects.push_back(Effect::Push { epoch, event });
+        }
+        if last {
+            self.walking.remove(&slot);
+            match item {
+                Item::Row(seq) => drop(self.walking_rows.remove(&seq)),
+                Item::Signal(slot) => self.effects.push_back(Effect::SignalOver {
+                    slot,
+                    acked: false,
+                }),
+            }
+            self.fill();
+        }
+        if written { Resend::Written } else { Resend::Skipped }
+    }
+
+    /// The server is going down: every connection ends after what waits for it.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let epochs: Vec<Epoch> = self.sessions().map(|session| session.epoch).collect();
+        for epoch in epochs {
+            self.close(epoch, Close::Draining);
+        }
+    }
+
+    /// The user and device.
+    pub fn name(&self) -> (Uid, &Did) {
+        (self.uid, &self.did)
+    }
+
+    /// The connection whose full outbox is all that holds back rows that wait.
+    pub fn starved(&self) -> Option<Epoch> {
+        let session = self.current.as_ref().filter(|s| !s.closing)?;
+        let full = session.queued() >= self.rules.deliver_window as u64;
+        let waiting = self.phase == Phase::Live && self.next <= self.head;
+        (full && waiting && !self.pulling).then_some(session.epoch)
+    }
+
+    /// How many deliveries walk.
+    pub fn walking(&self) -> usize {
+        self.walking.len()
+    }
+
+    fn notice_at(&self, session: &Session) -> u64 {
+        session
+            .good_until
+            .saturating_sub(self.rules.token_notice_ms)
+    }
+
+    fn send(&mut self, now: u64, epoch: Epoch, draft: Draft) {
+        if self.draining {
+            let fault = Fault::new(Code::Busy).about(&draft.id, draft.to);
+            return self.reply(epoch, error(self.retry(fault), now));
+        }
+        if self.sends >= self.rules.send_window {
+            let fault = Fault::because(Code::TooFast, "too many sends wait for their answer");
+            let fault = fault.about(&draft.id, draft.to);
+            return self.reply(epoch, error(self.retry(fault), now));
+        }
+        self.sends += 1;
+        let ticket = Ticket::Send {
+            id: draft.id.clone(),
+            to: draft.to,
+        };
+        let op = Op::Append(draft.signed_by(self.uid));
+        self.effects.push_back(Effect::Submit { op, ticket });
+    }
+
+    fn status(&mut self, now: u64, epoch: Epoch, of: Vec<Target>) {
+        if !self.take_request(now, epoch) {
+            return;
+        }
+        let op = Op::Status { from: self.uid, of };
+        let ticket = Ticket::Status(epoch);
+        self.effects.push_back(Effect::Submit { op, ticket });
+    }
+
+    /// Counts a request other than a send; tells the client when it has too many.
+    fn take_request(&mut self, now: u64, epoch: Epoch) -> bool {
+        if self.requests < self.rules.send_window {
+            self.requests += 1;
+            return true;
+        }
+        let fault = Fault::because(Code::TooFast, "too many requests wait for their answer");
+        self.reply(epoch, error(self.retry(fault), now));
+        false
+    }
+
+    fn retry(&self, mut fault: Fault) -> Fault {
+        fault.retry_ms = Some(self.rules.retry_ms);
+        fault
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.current.iter().chain(self.lingering.iter())
+    }
+
+    fn session_mut(&mut self, epoch: Epoch) -> Option<&mut Session> {
+        self.current
+            .iter_mut()
+            .chain(self.lingering.iter_mut())
+            .find(|session| session.epoch == epoch)
+    }
+
+    fn is_current(&self, epoch: Epoch) -> bool {
+        self.current.as_ref().is_some_and(|s| s.epoch == epoch)
+    }
+
+    /// Answers on the connection that asked, or on the one that took its place.
+    fn reply(&mut self, epoch: Epoch, event: Event) {
+        if self.is_current(epoch) && self.phase == Phase::Live {
+            self.push(epoch, event);
+        } else {
+            self.tell(event);
+        }
+    }
+
+    /// Sends to the current connection, after the first frame of its login.
+    fn tell(&mut self, event: Event) {
+        match (&self.current, self.phase) {
+            (Some(session), Phase::Live) => {
+                let epoch = session.epoch;
+                self.push(epoch, event);
+            }
+            (Some(_), _) if (self.early.len() as u64) < self.rules.outbox() / 2 => {
+                self.early.push(event);
+            }
+            _ => {}
+        }
+    }
+
+    fn push(&mut self, epoch: Epoch, event: Event) {
+        let bound = self.rules.outbox();
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        if session.closing {
+            return;
+        }
+        if session.queued() >= bound {
+            return self.close(epoch, Close::TooSlow);
+        }
+        session.pushed += 1;
+        self.effects.push_back(Effect::Push { epoch, event });
+    }
+
+    fn notify(&mut self, epoch: Epoch, notice: Notice) {
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        if session.closing {
+            return;
+        }
+        session.pushed += 1;
+        self.effects.push_back(Effect::Notify { epoch, notice });
+    }
+
+    fn close(&mut self, epoch: Epoch, close: Close) {
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        if !session.closing {
+            session.closing = true;
+            self.effects.push_back(Effect::Close { epoch, close });
+        }
+    }
+}
+
+fn error(fault: Fault, now: u64) -> Event {
+    Event::Error {
+        fault,
+        server_ts: now,
+    }
+}

@@ -1,0 +1,175 @@
+//! Coming and going: a newer connection replaces the older one, and only the latest is announced to.
+
+use crate::code::{Close, Code};
+use crate::id::Seq;
+use crate::message::{Attached, Notice, Op};
+
+use super::{Device, Effect, Epoch, Phase, Session, Ticket, Walk};
+
+/// Older connections kept for their late acknowledgements; a storm of reconnects drops the oldest.
+const LINGERING_MAX: usize = 4;
+
+impl Device {
+    /// A connection has been made; its token is good until then, Unix milliseconds.
+    pub fn connect(&mut self, epoch: Epoch, good_until: u64) {
+        self.replace_current();
+        self.pulling = false;
+        self.retry_at = None;
+        self.phase = Phase::Attaching;
+        self.current = Some(Session {
+            epoch,
+            pushed: 0,
+            taken: 0,
+            closing: false,
+            sent: Default::default(),
+            good_until,
+            noticed: false,
+        });
+        if self.draining {
+            return self.refuse(epoch, Code::Busy);
+        }
+        self.effects.push_back(Effect::Submit {
+            op: Op::Attach {
+                uid: self.uid,
+                did: self.did.clone(),
+            },
+            ticket: Ticket::Attach(epoch),
+        });
+    }
+
+    /// The adapter of that connection reports its end.
+    pub fn closed(&mut self, epoch: Epoch) {
+        if self.is_current(epoch) {
+            self.current = None;
+            self.phase = Phase::Idle;
+            self.early.clear();
+            self.retry_at = None;
+            self.seen_at = None;
+            self.end_deliveries();
+            self.effects.push_back(Effect::Unregister(epoch));
+            self.submit_seen();
+        } else {
+            self.lingering.retain(|session| session.epoch != epoch);
+        }
+        if self.current.is_none() && self.lingering.is_empty() {
+            self.effects.push_back(Effect::Stop);
+        }
+    }
+
+    /// A new token was shown on that connection.
+    pub fn renew(&mut self, epoch: Epoch, good_until: u64) {
+        if let Some(session) = self.session_mut(epoch) {
+            session.good_until = good_until;
+            session.noticed = false;
+        }
+    }
+
+    /// The committer has forgotten this device to make room for another.
+    pub fn forgotten(&mut self) {
+        // While it attaches, the commit that makes it known again is still to come.
+        if !matches!(self.phase, Phase::Live | Phase::Heading { .. }) {
+            return;
+        }
+        if let Some(epoch) = self.current.as_ref().map(|session| session.epoch) {
+            self.notify(epoch, Notice::Resync);
+            self.close(epoch, Close::Kicked);
+        }
+    }
+
+    pub(super) fn attached(&mut self, epoch: Epoch, attached: Attached) {
+        if !self.is_current(epoch) || self.phase != Phase::Attaching {
+            return;
+        }
+        self.acks = attached.acks;
+        self.phase = Phase::Heading {
+            resync: attached.resync,
+        };
+        self.effects.push_back(Effect::Register(epoch));
+        self.effects.push_back(Effect::Submit {
+            op: Op::Head(self.uid),
+            ticket: Ticket::Head(epoch),
+        });
+    }
+
+    pub(super) fn headed(&mut self, now: u64, epoch: Epoch, head: Seq) {
+        let Phase::Heading { resync } = self.phase else {
+            return;
+        };
+        if !self.is_current(epoch) {
+            return;
+        }
+        self.phase = Phase::Live;
+        self.seen_at = Some(now.saturating_add(self.rules.seen_every_ms));
+        self.head = self.head.max(head);
+        self.next = self.acks.first_gap(1);
+        let summary = Notice::OfflineSummary {
+            count: self.head - self.acks.len(),
+            from_seq: self.next,
+            to_seq: self.head,
+        };
+        self.notify(epoch, summary);
+        if resync {
+            self.notify(epoch, Notice::Resync);
+        }
+        for event in std::mem::take(&mut self.early) {
+            self.push(epoch, event);
+        }
+        self.effects.push_back(Effect::Ready {
+            epoch,
+            result: Ok(()),
+        });
+        self.fill();
+    }
+
+    /// The login cannot be completed.
+    pub(super) fn refuse(&mut self, epoch: Epoch, code: Code) {
+        if !self.is_current(epoch) || self.phase == Phase::Live {
+            return;
+        }
+        self.effects.push_back(Effect::Ready {
+            epoch,
+            result: Err(code),
+        });
+        self.closed(epoch);
+    }
+
+    pub(super) fn submit_seen(&mut self) {
+        self.effects.push_back(Effect::Submit {
+            op: Op::Seen {
+                uid: self.uid,
+                did: self.did.clone(),
+            },
+            ticket: Ticket::Seen,
+        });
+    }
+
+    fn replace_current(&mut self) {
+        self.end_deliveries();
+        let Some(old) = self.current.take() else {
+            return;
+        };
+        let replaced = old.epoch;
+        if self.phase != Phase::Live {
+            self.effects.push_back(Effect::Ready {
+                epoch: replaced,
+                result: Err(Code::Busy),
+            });
+        }
+        self.lingering.push(old);
+        self.close(replaced, Close::Replaced);
+        if self.lingering.len() > LINGERING_MAX {
+            self.lingering.remove(0);
+        }
+    }
+
+    fn end_deliveries(&mut self) {
+        self.walking_rows.clear();
+        for (slot, walk) in std::mem::take(&mut self.walking) {
+            self.effects.push_back(Effect::Halt(slot));
+            if matches!(walk, Walk::Signal(_)) {
+                self.effects
+                    .push_back(Effect::SignalOver { slot, acked: false });
+            }
+        }
+    }
+}

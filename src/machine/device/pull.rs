@@ -1,0 +1,192 @@
+//! What goes out next: the inbox is the truth, a hint saves a read when it is exactly the next row.
+
+use crate::code::Code;
+use crate::id::Seq;
+use crate::machine::sent::Item;
+use crate::message::{Event, Fault, Page, Read, Row};
+
+use super::{Device, Effect, Epoch, Phase, ReadTicket, Slot, Walk, error};
+
+impl Device {
+    /// Rows up to `head` are durable; `rows` are some of the latest, in order.
+    pub fn hint(&mut self, head: Seq, rows: Vec<Row>) {
+        self.head = self.head.max(head);
+        if self.phase != Phase::Live {
+            return;
+        }
+        for row in rows {
+            self.skip_known();
+            if !self.pulling && row.seq == self.next && self.has_credit() {
+                self.next += 1;
+                self.start(Walk::Row(row));
+            }
+        }
+        self.fill();
+    }
+
+    /// The rows asked for, or none if they could not be read.
+    pub fn page(&mut self, now: u64, ticket: ReadTicket, page: Option<Page>) {
+        match ticket {
+            ReadTicket::Pull(epoch) => self.pulled(now, epoch, page),
+            ReadTicket::Sync { epoch, head } => self.synced(now, epoch, head, page),
+        }
+    }
+
+    fn pulled(&mut self, now: u64, epoch: Epoch, page: Option<Page>) {
+        if !self.is_current(epoch) || !self.pulling {
+            return;
+        }
+        self.pulling = false;
+        let Some(page) = page else {
+            self.retry_at = Some(now.saturating_add(self.rules.read_retry_ms));
+            return;
+        };
+        for row in page.rows {
+            self.skip_known();
+            if row.seq < self.next || self.is_known(row.seq) {
+                continue;
+            }
+            if !self.has_credit() {
+                return;
+            }
+            self.next = row.seq + 1;
+            self.start(Walk::Row(row));
+        }
+        self.next = self.next.max(page.scanned_to + 1);
+        self.fill();
+    }
+
+    /// Asks for the next rows, if there are any and there is room for them.
+    pub(super) fn fill(&mut self) {
+        if self.phase != Phase::Live || self.pulling || self.retry_at.is_some() {
+            return;
+        }
+        self.skip_known();
+        let Some(session) = self.current.as_ref() else {
+            return;
+        };
+        if self.next > self.head || !self.has_credit() {
+            return;
+        }
+        let epoch = session.epoch;
+        let room = self.rules.deliver_window - session.queued() as usize;
+        let credit = self.rules.deliver_window - self.walking.len();
+        let read = Read {
+            uid: self.uid,
+            from: self.next,
+            to: self.acks.gap_end(self.next, self.head),
+            limit: credit.min(room),
+            max_bytes: self.rules.page_bytes,
+        };
+        self.pulling = true;
+        self.effects.push_back(Effect::Read {
+            read,
+            ticket: ReadTicket::Pull(epoch),
+        });
+    }
+
+    /// A client asks for a page of its unacknowledged rows; the page does not walk.
+    pub(super) fn sync(&mut self, now: u64, epoch: Epoch, after: Seq, limit: usize) {
+        let head = self.head;
+        let from = self.acks.first_gap(after.saturating_add(1));
+        if from > head {
+            let event = Event::SyncPage {
+                rows: Vec::new(),
+                next: head,
+                more: false,
+            };
+            return self.reply(epoch, event);
+        }
+        if !self.take_request(now, epoch) {
+            return;
+        }
+        self.effects.push_back(Effect::Read {
+            read: Read {
+                uid: self.uid,
+                from,
+                to: self.acks.gap_end(from, head),
+                limit,
+                max_bytes: self.rules.page_bytes,
+            },
+            ticket: ReadTicket::Sync { epoch, head },
+        });
+    }
+
+    fn synced(&mut self, now: u64, epoch: Epoch, head: Seq, page: Option<Page>) {
+        self.requests -= 1;
+        let Some(mut page) = page else {
+            return self.reply(epoch, error(Fault::new(Code::Storage), now));
+        };
+        let (acks, pending) = (&self.acks, &self.pending);
+        page.rows
+            .retain(|row| !acks.contains(row.seq) && !pending.contains(row.seq));
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        for row in &page.rows {
+            let (id, item) = (&row.message.id, Item::Row(row.seq));
+            session.sent.copied(id, item, session.pushed);
+        }
+        let event = Event::SyncPage {
+            rows: page.rows,
+            next: page.scanned_to,
+            more: page.scanned_to < head,
+        };
+        self.push(epoch, event);
+    }
+
+    /// Writes the first copy and starts the delivery.
+    pub(super) fn start(&mut self, walk: Walk) -> Option<Slot> {
+        let session = self.current.as_mut()?;
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        let item = walk.item(slot);
+        session.sent.copied(walk.id(), item, session.pushed);
+        session.pushed += 1;
+        self.effects.push_back(Effect::Push {
+            epoch: session.epoch,
+            event: walk.event(),
+        });
+        self.effects.push_back(Effect::Walk(slot));
+        if let Item::Row(seq) = item {
+            self.walking_rows.insert(seq, slot);
+        }
+        self.walking.insert(slot, walk);
+        Some(slot)
+    }
+
+    /// Whether one more delivery may walk and its first copy fits the outbox.
+    pub(super) fn has_credit(&self) -> bool {
+        let window = self.rules.deliver_window;
+        self.walking.len() < window
+            && self
+                .current
+                .as_ref()
+                .is_some_and(|s| !s.closing && s.queued() < window as u64)
+    }
+
+    /// Moves `next` past rows that the client has, or was sent on this connection.
+    fn skip_known(&mut self) {
+        let Some(session) = self.current.as_ref() else {
+            return;
+        };
+        loop {
+            let mut next = self.acks.first_gap(self.next);
+            next = self.pending.first_gap(next);
+            next = session.sent.rows().first_gap(next);
+            if next == self.next {
+                return;
+            }
+            self.next = next;
+        }
+    }
+
+    fn is_known(&self, seq: Seq) -> bool {
+        self.acks.contains(seq)
+            || self.pending.contains(seq)
+            || self
+                .current
+                .as_ref()
+                .is_some_and(|session| session.sent.rows().contains(seq))
+    }
+}

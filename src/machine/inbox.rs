@@ -1,0 +1,325 @@
+//! The rules of one user's inbox: the sequence, who has acknowledged what, and which rows may go.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Did, Seq};
+
+use super::ranges::Ranges;
+
+/// Everything that is known of one user's inbox besides the rows themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    head: Seq,
+    any: Ranges,
+    devices: BTreeMap<Did, Device>,
+    /// Every row up to here is gone.
+    floor: Seq,
+}
+
+/// One known device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Device {
+    acks: Ranges,
+    seen_ms: u64,
+    resync: bool,
+}
+
+/// The bounds of an inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows that no device has acknowledged, and rows that one device may hold back.
+    pub max_messages: u64,
+    /// Known devices.
+    pub max_devices: usize,
+    /// A device unseen for longer is forgotten, milliseconds.
+    pub forget_ms: u64,
+}
+
+/// The inbox holds as many unacknowledged rows as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// What an acknowledgement did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Rows that are new to this device: their senders get a receipt.
+    pub fresh: Ranges,
+    /// Rows that nobody waits for.
+    pub gone: Ranges,
+}
+
+/// What the coming of a device did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Everything the device has acknowledged, or need not have.
+    pub acks: Ranges,
+    /// Whether rows were given up for it.
+    pub resync: bool,
+    /// Devices that had to make room.
+    pub forgotten: Vec<Did>,
+    /// Rows that nobody waits for.
+    pub gone: Ranges,
+}
+
+impl Inbox {
+    /// The last sequence number that was given out.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// How many rows some device has acknowledged, or everyone has passed.
+    pub fn delivered(&self) -> u64 {
+        self.any.len()
+    }
+
+    /// Whether some device has acknowledged the row.
+    pub fn is_delivered(&self, seq: Seq) -> bool {
+        self.any.contains(seq)
+    }
+
+    /// Gives out the next sequence number, and gives up on devices that lag too far behind it.
+    pub fn append(&mut self, bounds: &Bounds) -> Result<(Seq, Ranges), Full> {
+        if self.head - self.any.len() >= bounds.max_messages {
+            return Err(Full);
+        }
+        self.head += 1;
+        let mut lagging = false;
+        for device in self.devices.values_mut() {
+            if self.head - device.acks.len() > bounds.max_messages {
+                device.acks = self.any.clone();
+                device.resync = true;
+                lagging = true;
+            }
+        }
+        let gone = if lagging { self.release() } else { Ranges::new() };
+        Ok((self.head, gone))
+    }
+
+    /// Takes a device's acknowledgement; none if the device is not known.
+    pub fn ack(&mut self, did: &Did, seqs: &Ranges) -> Option<Acknowledged> {
+        let device = self.devices.get_mut(did)?;
+        let fresh = seqs.within(1, self.head).difference(&device.acks);
+        device.acks.union(&fresh);
+        device.resync = false;
+        self.any.union(&fresh);
+        let mut gone = fresh.clone();
+        for other in self.devices.values() {
+            gone = gone.intersection(&other.acks);
+        }
+        self.raise_floor();
+        Some(Acknowledged { fresh, gone })
+    }
+
+    /// Makes a device known, or finds where it stands.
+    pub fn attach(&mut self, did: &Did, now: u64, bounds: &Bounds) -> Arrival {
+        let mut arrival = Arrival::default();
+        if !self.devices.contains_key(did) {
+            while self.devices.len() >= bounds.max_devices.max(1) {
+                let Some(longest) = self.longest_unseen() else {
+                    break;
+                };
+                self.devices.remove(&longest);
+                arrival.forgotten.push(longest);
+            }
+            let device = Device {
+                acks: self.any.clone(),
+                ..Device::default()
+            };
+            self.devices.insert(did.clone(), device);
+        }
+        if let Some(device) = self.devices.get_mut(did) {
+            device.seen_ms = now;
+            arrival.acks = device.acks.clone();
+            arrival.resync = device.resync;
+        }
+        if !arrival.forgotten.is_empty() {
+            arrival.gone = self.release();
+        }
+        arrival
+    }
+
+    /// Notes that a device was here at `now`; false if it is not known.
+    pub fn seen(&mut self, did: &Did, now: u64) -> bool {
+        let Some(device) = self.devices.get_mut(did) else {
+            return false;
+        };
+        device.seen_ms = device.seen_ms.max(now);
+        true
+    }
+
+    /// Forgets devices that were unseen for too long: who they were, and the rows that go with them.
+    pub fn forget(&mut self, now: u64, bounds: &Bounds) -> (Vec<Did>, Ranges) {
+        let stale: Vec<Did> = self
+            .devices
+            .iter()
+            .filter(|(_, device)| device.seen_ms.saturating_add(bounds.forget_ms) <= now)
+            .map(|(did, _)| did.clone())
+            .collect();
+        if stale.is_empty() {
+            return (stale, Ranges::new());
+        }
+        self.devices.retain(|did, _| !stale.contains(did));
+        let gone = self.release();
+        (stale, gone)
+    }
+
+    /// Passes over a row that is too old, for everyone; false if some device had acknowledged it.
+    pub fn expire(&mut self, seq: Seq) -> bool {
+        let unread = !self.any.contains(seq);
+        self.any.insert(seq, seq);
+        for device in self.devices.values_mut() {
+            device.acks.insert(seq, seq);
+        }
+        self.raise_floor();
+        unread
+    }
+
+    /// The rows that some device has acknowledged and every known device has passed.
+    fn release(&mut self) -> Ranges {
+        let mut gone = self.any.within(self.floor + 1, self.head);
+        for device in self.devices.values() {
+            gone = gone.intersection(&device.acks);
+        }
+        self.raise_floor();
+        gone
+    }
+
+    fn raise_floor(&mut self) {
+        let passed = self.devices.values().map(|device| device.acks.cursor());
+        self.floor = passed.fold(self.any.cursor(), Seq::min).max(self.floor);
+    }
+
+    fn longest_unseen(&self) -> Option<Did> {
+        self.devices
+            .iter()
+            .min_by_key(|(_, device)| device.seen_ms)
+            .map(|(did, _)| did.clone())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        max_messages: 10,
+        max_devices: 2,
+        forget_ms: 1000,
+    };
+
+    fn did(text: &str) -> Did {
+        Did::parse(text).unwrap()
+    }
+
+    fn with_rows(n: u64) -> Inbox {
+        let mut inbox = Inbox::default();
+        for seq in 1..=n {
+            assert_eq!(inbox.append(&BOUNDS).unwrap().0, seq);
+        }
+        inbox
+    }
+
+    #[test]
+    fn a_row_goes_when_one_device_has_it_and_every_known_device_has_passed_it() {
+        let mut inbox = with_rows(3);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("web"), 0, &BOUNDS);
+        let by_phone = inbox.ack(&did("phone"), &Ranges::span(1, 2)).unwrap();
+        assert_eq!(by_phone.fresh, Ranges::span(1, 2));
+        assert!(by_phone.gone.is_empty());
+        assert!(inbox.is_delivered(2));
+        let by_web = inbox.ack(&did("web"), &Ranges::span(2, 3)).unwrap();
+        assert_eq!(by_web.gone, Ranges::span(2, 2));
+    }
+
+    #[test]
+    fn a_repeated_ack_is_not_fresh_and_one_beyond_the_end_is_cut() {
+        let mut inbox = with_rows(2);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
+        let again = inbox.ack(&did("phone"), &Ranges::span(1, 9)).unwrap();
+        assert_eq!(again.fresh, Ranges::span(2, 2));
+        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 3);
+        assert!(!inbox.is_delivered(3));
+    }
+
+    #[test]
+    fn an_emptied_inbox_goes_on_counting() {
+        let mut inbox = with_rows(2);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.ack(&did("phone"), &Ranges::span(1, 2)).unwrap();
+        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 3);
+    }
+
+    #[test]
+    fn a_full_inbox_counts_rows_that_no_device_has() {
+        let mut inbox = with_rows(10);
+        assert_eq!(inbox.append(&BOUNDS), Err(Full));
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.ack(&did("phone"), &Ranges::span(4, 4)).unwrap();
+        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 11);
+    }
+
+    #[test]
+    fn a_new_device_skips_what_any_device_has() {
+        let mut inbox = with_rows(5);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        let mut acked = Ranges::span(1, 2);
+        acked.insert(4, 4);
+        inbox.ack(&did("phone"), &acked).unwrap();
+        assert_eq!(inbox.attach(&did("web"), 0, &BOUNDS).acks, acked);
+    }
+
+    #[test]
+    fn the_longest_unseen_device_makes_room_and_its_rows_go() {
+        let mut inbox = with_rows(1);
+        inbox.attach(&did("old"), 1, &BOUNDS);
+        inbox.attach(&did("phone"), 2, &BOUNDS);
+        inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
+        let arrival = inbox.attach(&did("new"), 3, &BOUNDS);
+        assert_eq!(arrival.forgotten, [did("old")]);
+        assert_eq!(arrival.gone, Ranges::span(1, 1));
+        assert_eq!(inbox.ack(&did("old"), &Ranges::span(1, 1)), None);
+    }
+
+    #[test]
+    fn a_device_unseen_for_too_long_is_forgotten() {
+        let mut inbox = with_rows(1);
+        inbox.attach(&did("old"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 500, &BOUNDS);
+        inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
+        assert!(inbox.forget(999, &BOUNDS).0.is_empty());
+        let (forgotten, gone) = inbox.forget(1000, &BOUNDS);
+        assert_eq!(forgotten, [did("old")]);
+        assert_eq!(gone, Ranges::span(1, 1));
+    }
+
+    #[test]
+    fn a_device_that_lags_too_far_is_told_to_resync_and_holds_nothing_back() {
+        let mut inbox = with_rows(1);
+        inbox.attach(&did("slow"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        let mut gone = Ranges::new();
+        for seq in 1..=10 {
+            inbox.ack(&did("phone"), &Ranges::span(seq, seq)).unwrap();
+            gone.union(&inbox.append(&BOUNDS).unwrap().1);
+        }
+        assert_eq!(gone, Ranges::span(1, 10));
+        let arrival = inbox.attach(&did("slow"), 1, &BOUNDS);
+        assert!(arrival.resync);
+        assert_eq!(arrival.acks.cursor(), 10);
+    }
+
+    #[test]
+    fn an_expired_row_is_passed_by_everyone() {
+        let mut inbox = with_rows(2);
+        inbox.attach(&did("phone"), 0, &BOUNDS);
+        assert!(inbox.expire(1));
+        assert!(!inbox.expire(1));
+        let arrival = inbox.attach(&did("phone"), 1, &BOUNDS);
+        assert_eq!(arrival.acks, Ranges::span(1, 1));
+    }
+}

@@ -1,0 +1,246 @@
+//! A set of sequence numbers, kept as sorted ranges: a cursor and the islands above it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Seq;
+
+/// Inclusive ranges, sorted, neither overlapping nor adjacent. Sequence numbers start at 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranges(Vec<(Seq, Seq)>);
+
+impl Ranges {
+    /// The empty set.
+    pub fn new() -> Ranges {
+        Ranges(Vec::new())
+    }
+
+    /// The numbers from `first` to `last`.
+    pub fn span(first: Seq, last: Seq) -> Ranges {
+        let mut ranges = Ranges::new();
+        ranges.insert(first, last);
+        ranges
+    }
+
+    /// Adds the numbers from `first` to `last`; nothing when `first > last`.
+    pub fn insert(&mut self, first: Seq, last: Seq) {
+        if first > last {
+            return;
+        }
+        if let Some(end) = self.0.last_mut()
+            && first > end.1
+        {
+            if first == end.1 + 1 {
+                end.1 = last;
+            } else {
+                self.0.push((first, last));
+            }
+            return;
+        }
+        // Everything that overlaps or touches [first, last] melts into one range.
+        let from = self.0.partition_point(|r| r.1.saturating_add(1) < first);
+        let to = self.0.partition_point(|r| r.0 <= last.saturating_add(1));
+        let mut merged = (first, last);
+        if from < to {
+            merged.0 = merged.0.min(self.0[from].0);
+            merged.1 = merged.1.max(self.0[to - 1].1);
+        }
+        self.0.splice(from..to, [merged]);
+    }
+
+    /// Adds every number of `other`.
+    pub fn union(&mut self, other: &Ranges) {
+        for (first, last) in other.iter() {
+            self.insert(first, last);
+        }
+    }
+
+    /// Takes every number of `other` away.
+    pub fn subtract(&mut self, other: &Ranges) {
+        for (first, last) in other.iter() {
+            self.remove(first, last);
+        }
+    }
+
+    /// Takes the numbers from `first` to `last` away.
+    pub fn remove(&mut self, first: Seq, last: Seq) {
+        if first > last {
+            return;
+        }
+        let from = self.0.partition_point(|r| r.1 < first);
+        let to = self.0.partition_point(|r| r.0 <= last);
+        if from >= to {
+            return;
+        }
+        let head = (self.0[from].0 < first).then(|| (self.0[from].0, first - 1));
+        let tail = (self.0[to - 1].1 > last).then(|| (last + 1, self.0[to - 1].1));
+        self.0.splice(from..to, head.into_iter().chain(tail));
+    }
+
+    /// The numbers that are in both.
+    pub fn intersection(&self, other: &Ranges) -> Ranges {
+        let (mut i, mut j, mut both) = (0, 0, Vec::new());
+        while let (Some(a), Some(b)) = (self.0.get(i), other.0.get(j)) {
+            let (first, last) = (a.0.max(b.0), a.1.min(b.1));
+            if first <= last {
+                both.push((first, last));
+            }
+            if a.1 < b.1 { i += 1 } else { j += 1 }
+        }
+        Ranges(both)
+    }
+
+    /// The numbers that are here and not in `other`.
+    pub fn difference(&self, other: &Ranges) -> Ranges {
+        let mut rest = self.clone();
+        rest.subtract(other);
+        rest
+    }
+
+    /// The part from `first` to `last`.
+    pub fn within(&self, first: Seq, last: Seq) -> Ranges {
+        self.intersection(&Ranges::span(first, last))
+    }
+
+    /// Whether `seq` is in the set.
+    pub fn contains(&self, seq: Seq) -> bool {
+        let at = self.0.partition_point(|r| r.1 < seq);
+        self.0.get(at).is_some_and(|r| r.0 <= seq)
+    }
+
+    /// How many numbers it holds.
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The highest number up to which all are in the set; 0 if 1 is not.
+    pub fn cursor(&self) -> Seq {
+        match self.0.first() {
+            Some((1, last)) => *last,
+            _ => 0,
+        }
+    }
+
+    /// The highest number in the set.
+    pub fn last(&self) -> Option<Seq> {
+        self.0.last().map(|r| r.1)
+    }
+
+    /// The highest number in the set that is not above `bound`.
+    pub fn last_up_to(&self, bound: Seq) -> Option<Seq> {
+        let at = self.0.partition_point(|r| r.0 <= bound);
+        let range = self.0.get(at.checked_sub(1)?)?;
+        Some(range.1.min(bound))
+    }
+
+    /// The first number from `from` on that is not in the set.
+    pub fn first_gap(&self, from: Seq) -> Seq {
+        let at = self.0.partition_point(|r| r.1 < from);
+        match self.0.get(at) {
+            Some((first, last)) if *first <= from => last + 1,
+            _ => from,
+        }
+    }
+
+    /// The last number of the gap that `from` lies in, not above `bound`.
+    pub fn gap_end(&self, from: Seq, bound: Seq) -> Seq {
+        let at = self.0.partition_point(|r| r.0 <= from);
+        match self.0.get(at) {
+            Some((first, _)) => (first - 1).min(bound),
+            None => bound,
+        }
+    }
+
+    /// The ranges in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Seq, Seq)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The numbers in order.
+    pub fn values(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+}
+
+impl FromIterator<Seq> for Ranges {
+    fn from_iter<I: IntoIterator<Item = Seq>>(seqs: I) -> Ranges {
+        let mut ranges = Ranges::new();
+        for seq in seqs {
+            ranges.insert(seq, seq);
+        }
+        ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn of(set: &BTreeSet<Seq>) -> Ranges {
+        set.iter().copied().collect()
+    }
+
+    #[test]
+    fn it_behaves_as_a_plain_set_does() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let (mut ranges, mut plain) = (Ranges::new(), BTreeSet::new());
+            let mut other = BTreeSet::new();
+            for _ in 0..60 {
+                let first = rng.u64(1..40);
+                let last = first + rng.u64(0..6);
+                if rng.u8(..) < 170 {
+                    ranges.insert(first, last);
+                    plain.extend(first..=last);
+                } else {
+                    ranges.remove(first, last);
+                    plain.retain(|n| !(first..=last).contains(n));
+                }
+                other.insert(rng.u64(1..45));
+                assert_eq!(ranges, of(&plain));
+                assert_eq!(ranges.len(), plain.len() as u64);
+                let probe = rng.u64(1..48);
+                assert_eq!(ranges.contains(probe), plain.contains(&probe));
+                let gap = (probe..).find(|n| !plain.contains(n));
+                assert_eq!(Some(ranges.first_gap(probe)), gap);
+                assert_eq!(
+                    ranges.last_up_to(probe),
+                    plain.range(..=probe).next_back().copied()
+                );
+                if !plain.contains(&probe) {
+                    let end = (probe..60)
+                        .take_while(|n| !plain.contains(n))
+                        .last()
+                        .map(|n| n.min(50));
+                    assert_eq!(Some(ranges.gap_end(probe, 50)), end);
+                }
+            }
+            assert_eq!(ranges.values().collect::<BTreeSet<_>>(), plain);
+            assert_eq!(
+                ranges.intersection(&of(&other)),
+                of(&plain.intersection(&other).copied().collect())
+            );
+            assert_eq!(
+                ranges.difference(&of(&other)),
+                of(&plain.difference(&other).copied().collect())
+            );
+        }
+    }
+
+    #[test]
+    fn the_cursor_is_the_end_of_the_unbroken_beginning() {
+        assert_eq!(Ranges::new().cursor(), 0);
+        assert_eq!(Ranges::span(2, 9).cursor(), 0);
+        let mut ranges = Ranges::span(1, 4);
+        ranges.insert(6, 7);
+        assert_eq!(ranges.cursor(), 4);
+        ranges.insert(5, 5);
+        assert_eq!(ranges.cursor(), 7);
+    }
+}

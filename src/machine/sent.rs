@@ -1,0 +1,224 @@
+//! What one connection was sent, so that an acknowledgement covers that and nothing else.
+//!
+//! A text acknowledgement names a message by its id alone, and two senders may use the same id. It goes to the
+//! oldest copy-holder with that id: each one takes as many acknowledgements as copies of it were sent before the
+//! next one may take any.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::id::{MsgId, Seq};
+
+use super::ranges::Ranges;
+
+/// A delivery of one device, for as long as the device lives.
+pub type Slot = u64;
+
+/// What a copy was of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// A row of the inbox.
+    Row(Seq),
+    /// A relayed signal.
+    Signal(Slot),
+}
+
+/// Where a text acknowledgement went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// The first one for this item.
+    First(Item),
+    /// One more for an item that is acknowledged already.
+    Again(Item),
+}
+
+/// How many acknowledged items with a copy outstanding, or that a client may ask for again, are remembered.
+///
+/// A client that repeats an acknowledgement after this many others is told 404, which is final as well.
+const SETTLED_MAX: usize = 1024;
+
+/// What one connection was sent.
+#[derive(Clone, Debug, Default)]
+pub struct SentLog {
+    entries: BTreeMap<u64, Entry>,
+    by_id: HashMap<MsgId, Vec<u64>>,
+    by_item: HashMap<Item, u64>,
+    rows: Ranges,
+    settled: VecDeque<u64>,
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    id: MsgId,
+    item: Item,
+    copies: u32,
+    acks: u32,
+    last_push: u64,
+}
+
+impl SentLog {
+    /// Notes a copy of `item`, the connection's frame number `push`.
+    pub fn copied(&mut self, id: &MsgId, item: Item, push: u64) {
+        if let Item::Row(seq) = item {
+            self.rows.insert(seq, seq);
+        }
+        if let Some(entry) = self.entry_mut(item) {
+            entry.copies += 1;
+            entry.last_push = push;
+            return;
+        }
+        let order = self.next;
+        self.next += 1;
+        self.by_id.entry(id.clone()).or_default().push(order);
+        self.by_item.insert(item, order);
+        self.entries.insert(
+            order,
+            Entry {
+                id: id.clone(),
+                item,
+                copies: 1,
+                acks: 0,
+                last_push: push,
+            },
+        );
+    }
+
+    /// The frame number of the latest copy, while the item is remembered.
+    pub fn last_push(&self, item: Item) -> Option<u64> {
+        let order = self.by_item.get(&item)?;
+        self.entries.get(order).map(|entry| entry.last_push)
+    }
+
+    /// Every row this connection was sent.
+    pub fn rows(&self) -> &Ranges {
+        &self.rows
+    }
+
+    /// Finds the item that a text acknowledgement of `id` is for, and counts it there.
+    pub fn ack_id(&mut self, id: &MsgId) -> Option<Match> {
+        let orders = self.by_id.get(id)?;
+        let mut known = None;
+        for order in orders {
+            let Some(entry) = self.entries.get_mut(order) else {
+                continue;
+            };
+            if entry.acks == 0 {
+                entry.acks = 1;
+                let item = entry.item;
+                self.settle(item);
+                return Some(Match::First(item));
+            }
+            if entry.acks < entry.copies {
+                entry.acks += 1;
+                return Some(Match::Again(entry.item));
+            }
+            known.get_or_insert(entry.item);
+        }
+        known.map(Match::Again)
+    }
+
+    /// Counts an acknowledgement by sequence number.
+    pub fn ack_row(&mut self, seq: Seq) {
+        let Some(entry) = self.entry_mut(Item::Row(seq)) else {
+            return;
+        };
+        entry.acks = (entry.acks + 1).min(entry.copies);
+        if entry.acks == 1 {
+            self.settle(Item::Row(seq));
+        }
+    }
+
+    /// Takes an acknowledgement back, because it could not be made durable.
+    pub fn unack_row(&mut self, seq: Seq) {
+        if let Some(entry) = self.entry_mut(Item::Row(seq)) {
+            entry.acks = 0;
+        }
+    }
+
+    fn entry_mut(&mut self, item: Item) -> Option<&mut Entry> {
+        let order = self.by_item.get(&item)?;
+        self.entries.get_mut(order)
+    }
+
+    /// Bounds what is remembered of acknowledged items: the oldest go first.
+    fn settle(&mut self, item: Item) {
+        let Some(order) = self.by_item.get(&item) else {
+            return;
+        };
+        self.settled.push_back(*order);
+        if self.settled.len() <= SETTLED_MAX {
+            return;
+        }
+        let Some(oldest) = self.settled.pop_front() else {
+            return;
+        };
+        // An acknowledgement taken back leaves its entry here: it is owed, so it stays.
+        if self.entries.get(&oldest).is_none_or(|entry| entry.acks == 0) {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(&oldest) {
+            self.by_item.remove(&entry.item);
+            if let Some(orders) = self.by_id.get_mut(&entry.id) {
+                orders.retain(|order| *order != oldest);
+                if orders.is_empty() {
+                    self.by_id.remove(&entry.id);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> MsgId {
+        MsgId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn each_item_takes_one_ack_per_copy_before_the_next_with_its_id() {
+        let mut sent = SentLog::default();
+        sent.copied(&id("x"), Item::Row(1), 0);
+        sent.copied(&id("x"), Item::Row(1), 1);
+        sent.copied(&id("x"), Item::Row(2), 2);
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(1))));
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::Again(Item::Row(1))));
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(2))));
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::Again(Item::Row(1))));
+        assert_eq!(sent.ack_id(&id("y")), None);
+    }
+
+    #[test]
+    fn an_ack_by_seq_counts_for_its_copies_too() {
+        let mut sent = SentLog::default();
+        sent.copied(&id("x"), Item::Row(1), 0);
+        sent.copied(&id("x"), Item::Row(2), 1);
+        sent.ack_row(1);
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(2))));
+    }
+
+    #[test]
+    fn acknowledged_items_are_forgotten_after_a_bound_and_owed_ones_never() {
+        let mut sent = SentLog::default();
+        sent.copied(&id("owed"), Item::Row(1), 0);
+        sent.copied(&id("taken back"), Item::Row(2), 0);
+        sent.ack_row(2);
+        sent.unack_row(2);
+        for n in 0..3 * SETTLED_MAX as u64 {
+            let row = Item::Row(10 + n);
+            sent.copied(&id(&format!("m{n}")), row, n);
+            sent.ack_row(10 + n);
+        }
+        assert_eq!(sent.entries.len(), SETTLED_MAX + 2);
+        assert_eq!(sent.by_id.len(), SETTLED_MAX + 2);
+        assert_eq!(sent.ack_id(&id("m0")), None);
+        assert_eq!(sent.ack_id(&id("owed")), Some(Match::First(Item::Row(1))));
+        assert_eq!(
+            sent.ack_id(&id("taken back")),
+            Some(Match::First(Item::Row(2)))
+        );
+        assert!(sent.rows().contains(10));
+    }
+}

@@ -1,0 +1,192 @@
+//! What the committer is asked and what it answers.
+
+
+use crate::code::Code;
+use crate::id::{Did, MsgId, Seq, Uid};
+use crate::machine::ranges::Ranges;
+
+use super::{Kind, Row, State};
+
+/// 128 bits over a message's type and payload bytes.
+pub type Digest = u128;
+
+/// A message of the asker, named as its sender names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The reader.
+    pub to: Uid,
+    /// The message's id.
+    pub id: MsgId,
+}
+
+/// A message to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Made by the sender.
+    pub id: MsgId,
+    /// What it is.
+    pub kind: Kind,
+    /// The sender.
+    pub from: Uid,
+    /// The reader.
+    pub to: Uid,
+    /// JSON text.
+    pub payload: Box<str>,
+    /// The sender's own time, milliseconds.
+    pub created_at: Option<i64>,
+    /// Over type and payload.
+    pub digest: Digest,
+}
+
+/// One request to the committer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Accept a message.
+    Append(Append),
+    /// A device of `reader` has these rows.
+    Ack {
+        /// The reader.
+        reader: Uid,
+        /// The device.
+        did: Did,
+        /// The rows.
+        seqs: Ranges,
+    },
+    /// A device comes: make it known, or read where it stands.
+    Attach {
+        /// The user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+    },
+    /// A device is still there, or was until now.
+    Seen {
+        /// The user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+    },
+    /// The last sequence number of a user's inbox.
+    Head(Uid),
+    /// What became of messages of `from`.
+    Status {
+        /// The asker.
+        from: Uid,
+        /// The messages.
+        of: Vec<Target>,
+    },
+    /// Expire what is due: a bounded step of the housekeeping.
+    Sweep,
+}
+
+/// An accepted message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its place in the reader's inbox.
+    pub seq: Seq,
+    /// When it was accepted first, Unix milliseconds.
+    pub server_ts: u64,
+    /// What became of it: accepted, or further when this was a repeat.
+    pub state: State,
+    /// Whether it had been accepted before.
+    pub repeat: bool,
+}
+
+/// Why the committer would not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The same id to the same reader was accepted with other content.
+    Conflict,
+    /// The reader's inbox is full.
+    InboxFull,
+    /// The device is not known any more.
+    Forgotten,
+    /// The store failed; the outcome is unknown.
+    Storage,
+}
+
+impl Refusal {
+    /// The code a client gets.
+    pub fn code(&self) -> Code {
+        match self {
+            Refusal::Conflict => Code::Conflict,
+            Refusal::InboxFull => Code::InboxFull,
+            Refusal::Forgotten => Code::NotFound,
+            Refusal::Storage => Code::Storage,
+        }
+    }
+}
+
+/// Where a device stands when it attaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Everything it has acknowledged.
+    pub acks: Ranges,
+    /// Whether rows were given up for it since it was last here.
+    pub resync: bool,
+}
+
+/// An acknowledgement that is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Acked {
+    /// How many rows were new to this device.
+    pub fresh: u64,
+}
+
+/// What the committer answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Op::Append`].
+    Accepted(Accepted),
+    /// To [`Op::Ack`].
+    Acked(Acked),
+    /// To [`Op::Attach`].
+    Attached(Attached),
+    /// To [`Op::Head`].
+    Head(Seq),
+    /// To [`Op::Status`], in its order.
+    Status(Vec<(Target, State)>),
+    /// To [`Op::Seen`] and [`Op::Sweep`].
+    Done,
+    /// To any of them.
+    Refused(Refusal),
+}
+
+/// The news for a sender that a device of its reader has a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whom to tell.
+    pub sender: Uid,
+    /// The message's id.
+    pub id: MsgId,
+    /// Who has it.
+    pub reader: Uid,
+    /// On which device.
+    pub did: Did,
+    /// Unix milliseconds.
+    pub server_ts: u64,
+}
+
+/// A request for rows of an inbox, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Whose inbox.
+    pub uid: Uid,
+    /// The first sequence number.
+    pub from: Seq,
+    /// The last one.
+    pub to: Seq,
+    /// At most this many rows.
+    pub limit: usize,
+    /// Stops after the row that reaches this many payload bytes.
+    pub max_bytes: usize,
+}
+
+/// Rows in sequence order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The rows that are there.
+    pub rows: Vec<Row>,
+    /// Every row up to here has been looked at.
+    pub scanned_to: Seq,
+}

@@ -1,0 +1,220 @@
+//! The counters that an operator watches, for Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::code::Code;
+use crate::store::ledger::Tally;
+
+/// Shared by every part that counts; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    accepted: IntCounter,
+    delivered: IntCounter,
+    redelivered: IntCounter,
+    parked: IntCounter,
+    expired: IntCounter,
+    refused: IntCounterVec,
+    online: IntGauge,
+    in_flight: IntGauge,
+    rows: IntGauge,
+    batch: Histogram,
+    commit: Histogram,
+    flush: Histogram,
+    accept: Histogram,
+}
+
+impl Metrics {
+    /// All counters at zero, each registered under its name.
+    pub fn new() -> Result<Metrics, prometheus::Error> {
+        let registry = Registry::new();
+        let seconds = || prometheus::exponential_buckets(0.000_025, 2.0, 20);
+        let inner = Inner {
+            accepted: counter(
+                &registry,
+                "yizhan_accepted_total",
+                "Messages made durable for the first time.",
+            )?,
+            delivered: counter(
+                &registry,
+                "yizhan_delivered_total",
+                "Messages acknowledged by a first device of their reader.",
+            )?,
+            redelivered: counter(
+                &registry,
+                "yizhan_redelivered_total",
+                "Copies sent again by the schedule.",
+            )?,
+            parked: counter(
+                &registry,
+                "yizhan_parked_total",
+                "Deliveries that ended without an acknowledgement: the message waits for a login.",
+            )?,
+            expired: counter(
+                &registry,
+                "yizhan_expired_total",
+                "Messages that left the inbox unread, being too old.",
+            )?,
+            refused: {
+                let opts = Opts::new("yizhan_refused_total", "Refusals told to clients, by code.");
+                let refused = IntCounterVec::new(opts, &["code"])?;
+                registry.register(Box::new(refused.clone()))?;
+                refused
+            },
+            online: gauge(&registry, "yizhan_online_devices", "Devices connected now.")?,
+            in_flight: gauge(
+                &registry,
+                "yizhan_deliveries_in_flight",
+                "Deliveries that walk their schedule now.",
+            )?,
+            rows: gauge(
+                &registry,
+                "yizhan_inbox_rows",
+                "Rows stored in all inboxes now.",
+            )?,
+            batch: histogram(
+                &registry,
+                "yizhan_commit_batch_size",
+                "Requests that shared one flush.",
+                prometheus::exponential_buckets(1.0, 2.0, 12)?,
+            )?,
+            commit: histogram(
+                &registry,
+                "yizhan_commit_seconds",
+                "Time to commit one batch, its flush included.",
+                seconds()?,
+            )?,
+            flush: histogram(
+                &registry,
+                "yizhan_flush_seconds",
+                "Time of one flush to the disk.",
+                seconds()?,
+            )?,
+            accept: histogram(
+                &registry,
+                "yizhan_accept_seconds",
+                "Time from a message's arrival to its acknowledgement.",
+                seconds()?,
+            )?,
+            registry,
+        };
+        #[cfg(target_os = "linux")]
+        inner.registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        for code in Code::ALL {
+            let number = code.number().to_string();
+            inner.refused.with_label_values(&[number.as_str()]);
+        }
+        Ok(Metrics(Arc::new(inner)))
+    }
+
+    /// A batch was committed.
+    pub fn committed(&self, tally: &Tally, took: Duration) {
+        self.0.accepted.inc_by(tally.accepted);
+        self.0.delivered.inc_by(tally.delivered);
+        self.0.expired.inc_by(tally.expired);
+        self.0.rows.add(tally.rows);
+        if tally.wrote {
+            self.0.commit.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A batch of this many requests was flushed.
+    pub fn flushed(&self, requests: usize, took: Duration) {
+        self.0.batch.observe(requests as f64);
+        self.0.flush.observe(took.as_secs_f64());
+    }
+
+    /// The store was opened with this many rows.
+    pub fn found_rows(&self, rows: i64) {
+        self.0.rows.set(rows);
+    }
+
+    /// A message was acknowledged to its sender, this long after it came.
+    pub fn answered_accept(&self, took: Duration) {
+        self.0.accept.observe(took.as_secs_f64());
+    }
+
+    /// A copy was sent again.
+    pub fn redelivered(&self) {
+        self.0.redelivered.inc();
+    }
+
+    /// A delivery ended without an acknowledgement.
+    pub fn parked(&self) {
+        self.0.parked.inc();
+    }
+
+    /// A client was told this.
+    pub fn refused(&self, code: Code) {
+        let number = code.number().to_string();
+        self.0.refused.with_label_values(&[number.as_str()]).inc();
+    }
+
+    /// Counts one connected device until it is dropped.
+    pub fn online(&self) -> Counted {
+        Counted::one(&self.0.online)
+    }
+
+    /// Counts one delivery until it is dropped.
+    pub fn in_flight(&self) -> Counted {
+        Counted::one(&self.0.in_flight)
+    }
+
+    /// Everything in the text format of Prometheus.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// One more in a gauge, for as long as it lives: a process that dies is not counted on.
+#[derive(Debug)]
+pub struct Counted(IntGauge);
+
+impl Counted {
+    fn one(gauge: &IntGauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: Vec<f64>,
+) -> Result<Histogram, prometheus::Error> {
+    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}

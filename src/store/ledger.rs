@@ -1,0 +1,544 @@
+//! The rules of committing, over any engine: what each request reads, what it writes, and who hears of it.
+//!
+//! A batch of requests becomes engine batches of at most [`BATCH_MAX`] writes. All writes of one message stand in the
+//! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
+//! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::id::{Did, Seq, Uid};
+use crate::machine::dedupe::{self, Entry, Verdict};
+use crate::machine::inbox::{Arrival, Bounds, Inbox};
+use crate::machine::ranges::Ranges;
+use crate::message::{
+    Accepted, Acked, Answer, Append, Attached, Message, Op, Page, Read, Receipt, Refusal, Row,
+    State, Target,
+};
+
+use super::record::{self, RowRef};
+use super::{BATCH_MAX, Batch, Engine, EngineError};
+
+/// Inboxes kept in memory between commits.
+const CACHED_USERS: usize = 50_000;
+/// Rows and dedupe entries that one sweep looks at.
+const SWEEP_STEP: usize = 512;
+/// Inboxes that one sweep looks at.
+const SWEEP_USERS: usize = 32;
+/// Writes of the largest request that must not be split: a message, and the inbox it belongs to.
+const PER_MESSAGE: usize = 4;
+/// What a row costs in a page besides its payload, bytes, in any dialect.
+const ROW_OVERHEAD: usize = 512;
+
+/// The settings of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The bounds of every inbox.
+    pub bounds: Bounds,
+    /// How long an unread row waits, milliseconds.
+    pub ttl_ms: u64,
+}
+
+impl Policy {
+    /// How long the dedupe index remembers a message, milliseconds.
+    pub fn dedupe_ms(&self) -> u64 {
+        self.ttl_ms.saturating_mul(2)
+    }
+}
+
+/// Somebody hears of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A row is durable: for every device of its reader.
+    Row(Row),
+    /// Rows up to here are durable: for every device of that user.
+    Head {
+        /// The reader.
+        uid: Uid,
+        /// The last sequence number.
+        head: Seq,
+    },
+    /// A device of the reader has a message: for every device of its sender.
+    Receipt(Receipt),
+    /// That device is not known any more.
+    Forgotten {
+        /// The user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+    },
+}
+
+/// What a batch of requests came to.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// One for each request, in order.
+    pub answers: Vec<Answer>,
+    /// In the order of the commits.
+    pub news: Vec<News>,
+    /// Counts for the metrics.
+    pub tally: Tally,
+}
+
+/// What a batch changed, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages accepted for the first time.
+    pub accepted: u64,
+    /// Rows acknowledged by their first device.
+    pub delivered: u64,
+    /// Rows that nobody took in time.
+    pub expired: u64,
+    /// Rows added less rows removed.
+    pub rows: i64,
+    /// Whether anything was written.
+    pub wrote: bool,
+}
+
+/// Commits requests to an engine.
+pub struct Ledger {
+    engine: Arc<dyn Engine>,
+    policy: Policy,
+    inboxes: HashMap<Uid, Inbox>,
+    dirty: HashSet<Uid>,
+    batch: Batch,
+    swept: BTreeMap<u8, Vec<u8>>,
+    done: Committed,
+}
+
+impl Ledger {
+    /// A ledger over an engine whose layout has been checked by [`prepare`].
+    pub fn new(engine: Arc<dyn Engine>, policy: Policy) -> Ledger {
+        Ledger {
+            engine,
+            policy,
+            inboxes: HashMap::new(),
+            dirty: HashSet::new(),
+            batch: Batch::default(),
+            swept: BTreeMap::new(),
+            done: Committed::default(),
+        }
+    }
+
+    /// Applies the requests at the time `now`. After an error nothing of them may be trusted: see [`Ledger::reset`].
+    pub fn commit<'a>(
+        &mut self,
+        now: u64,
+        ops: impl IntoIterator<Item = &'a Op>,
+    ) -> Result<Committed, EngineError> {
+        for op in ops {
+            let answer = match op {
+                Op::Append(append) => self.append(now, append)?,
+                Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs)?,
+                Op::Attach { uid, did } => self.attach(now, *uid, did)?,
+                Op::Seen { uid, did } => self.seen(now, *uid, did)?,
+                Op::Head(uid) => Answer::Head(self.inbox(*uid)?.head()),
+                Op::Status { from, of } => self.status(now, *from, of)?,
+                Op::Sweep => self.sweep(now)?,
+            };
+            self.done.answers.push(answer);
+        }
+        self.apply()?;
+        if self.inboxes.len() > CACHED_USERS {
+            self.inboxes.clear();
+        }
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    /// Forgets everything but the engine, after an error.
+    pub fn reset(&mut self) {
+        self.inboxes.clear();
+        self.dirty.clear();
+        self.batch = Batch::default();
+        self.done = Committed::default();
+    }
+
+    fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {
+        let key = record::dedupe_key(append.to, append.from, &append.id);
+        let found: Option<Entry> = self.load(&key)?;
+        match dedupe::judge(found, append.digest, now, self.policy.dedupe_ms()) {
+            Verdict::New => {}
+            Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
+            Verdict::Repeat(entry) => {
+                let state = self.state_of(append.to, &entry)?;
+                if state == State::Accepted {
+                    // A commit whose answer was an error may have written the row and told nobody.
+                    let head = self.inbox(append.to)?.head();
+                    let uid = append.to;
+                    self.done.news.push(News::Head { uid, head });
+                }
+                return Ok(Answer::Accepted(Accepted {
+                    seq: entry.seq,
+                    server_ts: entry.server_ts,
+                    state,
+                    repeat: true,
+                }));
+            }
+        }
+        self.make_room(PER_MESSAGE)?;
+        let bounds = self.policy.bounds;
+        let Ok((seq, gone)) = self.inbox_mut(append.to)?.append(&bounds) else {
+            return Ok(Answer::Refused(Refusal::InboxFull));
+        };
+        let message = Message {
+            id: append.id.clone(),
+            kind: append.kind,
+            from: append.from,
+            to: append.to,
+            payload: append.payload.clone(),
+            created_at: append.created_at,
+            server_ts: now,
+        };
+        let reference = RowRef {
+            body_of: append.to,
+            body_seq: seq,
+            server_ts: now,
+        };
+        let entry = Entry {
+            seq,
+            digest: append.digest,
+            server_ts: now,
+            expired: false,
+        };
+        self.batch
+            .put(record::body_key(append.to, seq), record::encode(&message)?);
+        self.batch
+            .put(record::row_key(append.to, seq), record::encode(&reference)?);
+        self.batch.put(key, record::encode(&entry)?);
+        self.done.tally.accepted += 1;
+        self.done.tally.rows += 1;
+        self.done.news.push(News::Row(Row {
+            seq,
+            message: Arc::new(message),
+        }));
+        self.remove_rows(append.to, &gone)?;
+        Ok(Answer::Accepted(Accepted {
+            seq,
+            server_ts: now,
+            state: State::Accepted,
+            repeat: false,
+        }))
+    }
+
+    fn ack(
+        &mut self,
+        now: u64,
+        reader: Uid,
+        did: &Did,
+        seqs: &Ranges,
+    ) -> Result<Answer, EngineError> {
+        self.make_room(1)?;
+        let before = self.inbox(reader)?.delivered();
+        let Some(done) = self.inbox_mut(reader)?.ack(did, seqs) else {
+            return Ok(Answer::Refused(Refusal::Forgotten));
+        };
+        self.done.tally.delivered += self.inbox(reader)?.delivered() - before;
+        for seq in done.fresh.values() {
+            let Some(message) = self.message(reader, seq)? else {
+                continue;
+            };
+            self.done.news.push(News::Receipt(Receipt {
+                sender: message.from,
+                id: message.id,
+                reader,
+                did: did.clone(),
+                server_ts: now,
+            }));
+        }
+        self.remove_rows(reader, &done.gone)?;
+        Ok(Answer::Acked(Acked {
+            fresh: done.fresh.len(),
+        }))
+    }
+
+    fn attach(&mut self, now: u64, uid: Uid, did: &Did) -> Result<Answer, EngineError> {
+        self.make_room(1)?;
+        let bounds = self.policy.bounds;
+        let Arrival {
+            acks,
+            resync,
+            forgotten,
+            gone,
+        } = self.inbox_mut(uid)?.attach(did, now, &bounds);
+        for did in forgotten {
+            self.done.news.push(News::Forgotten { uid, did });
+        }
+        self.remove_rows(uid, &gone)?;
+        Ok(Answer::Attached(Attached { acks, resync }))
+    }
+
+    fn seen(&mut self, now: u64, uid: Uid, did: &Did) -> Result<Answer, EngineError> {
+        self.make_room(1)?;
+        if self.inbox_mut(uid)?.seen(did, now) {
+            Ok(Answer::Done)
+        } else {
+            Ok(Answer::Refused(Refusal::Forgotten))
+        }
+    }
+
+    fn status(&mut self, now: u64, from: Uid, of: &[Target]) -> Result<Answer, EngineError> {
+        let mut states = Vec::with_capacity(of.len());
+        for target in of {
+            let key = record::dedupe_key(target.to, from, &target.id);
+            let state = match self.load::<Entry>(&key)? {
+                Some(entry) if !dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) => {
+                    self.state_of(target.to, &entry)?
+                }
+                _ => State::Unknown,
+            };
+            states.push((target.clone(), state));
+        }
+        Ok(Answer::Status(states))
+    }
+
+    /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
+    fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
+        for (key, value) in self.step(record::INBOX, SWEEP_STEP)? {
+            let row: RowRef = record::decode(&key, &value)?;
+            if row.server_ts.saturating_add(self.policy.ttl_ms) > now {
+                continue;
+            }
+            if let Some((uid, seq)) = record::row_place(&key) {
+                self.expire(uid, seq)?;
+            }
+        }
+        for (key, value) in self.step(record::DEDUPE, SWEEP_STEP)? {
+            let entry: Entry = record::decode(&key, &value)?;
+            if dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) {
+                self.make_room(1)?;
+                self.batch.delete(key);
+            }
+        }
+        for (key, _) in self.step(record::USER, SWEEP_USERS)? {
+            let Some(uid) = record::user_of(&key) else {
+                continue;
+            };
+            let bounds = self.policy.bounds;
+            let (forgotten, gone) = self.inbox(uid)?.clone().forget(now, &bounds);
+            if forgotten.is_empty() {
+                continue;
+            }
+            self.make_room(1)?;
+            self.inbox_mut(uid)?.forget(now, &bounds);
+            for did in forgotten {
+                self.done.news.push(News::Forgotten { uid, did });
+            }
+            self.remove_rows(uid, &gone)?;
+        }
+        Ok(Answer::Done)
+    }
+
+    fn expire(&mut self, uid: Uid, seq: Seq) -> Result<(), EngineError> {
+        self.make_room(PER_MESSAGE)?;
+        let message = self.message(uid, seq)?;
+        if self.inbox_mut(uid)?.expire(seq) {
+            self.done.tally.expired += 1;
+            if let Some(message) = message {
+                let key = record::dedupe_key(uid, message.from, &message.id);
+                if let Some(mut entry) = self.load::<Entry>(&key)?
+                    && entry.seq == seq
+                {
+                    entry.expired = true;
+                    self.batch.put(key, record::encode(&entry)?);
+                }
+            }
+        }
+        self.remove_row(uid, seq)
+    }
+
+    fn state_of(&mut self, to: Uid, entry: &Entry) -> Result<State, EngineError> {
+        if entry.expired {
+            return Ok(State::Expired);
+        }
+        match self.inbox(to)?.is_delivered(entry.seq) {
+            true => Ok(State::Delivered),
+            false => Ok(State::Accepted),
+        }
+    }
+
+    fn message(&self, uid: Uid, seq: Seq) -> Result<Option<Message>, EngineError> {
+        let key = record::row_key(uid, seq);
+        let Some(row) = self.load::<RowRef>(&key)? else {
+            return Ok(None);
+        };
+        self.load(&record::body_key(row.body_of, row.body_seq))
+    }
+
+    /// Removes rows that nobody waits for; what a crash leaves of them is swept when it expires.
+    fn remove_rows(&mut self, uid: Uid, gone: &Ranges) -> Result<(), EngineError> {
+        for seq in gone.values() {
+            self.remove_row(uid, seq)?;
+        }
+        Ok(())
+    }
+
+    fn remove_row(&mut self, uid: Uid, seq: Seq) -> Result<(), EngineError> {
+        let key = record::row_key(uid, seq);
+        let Some(row) = self.load::<RowRef>(&key)? else {
+            return Ok(());
+        };
+        self.make_room(2)?;
+        self.batch.delete(key);
+        self.batch
+            .delete(record::body_key(row.body_of, row.body_seq));
+        self.done.tally.rows -= 1;
+        Ok(())
+    }
+
+    fn inbox(&mut self, uid: Uid) -> Result<&Inbox, EngineError> {
+        if !self.inboxes.contains_key(&uid) {
+            let inbox = self.load(&record::user_key(uid))?.unwrap_or_default();
+            self.inboxes.insert(uid, inbox);
+        }
+        Ok(self.inboxes.entry(uid).or_default())
+    }
+
+    /// The same, to be written with the batch at hand.
+    fn inbox_mut(&mut self, uid: Uid) -> Result<&mut Inbox, EngineError> {
+        self.inbox(uid)?;
+        self.dirty.insert(uid);
+        Ok(self.inboxes.entry(uid).or_default())
+    }
+
+    fn load<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, EngineError> {
+        let bytes = match self.batch.find(key) {
+            Some(written) => written.map(<[u8]>::to_vec),
+            None => self.engine.get(key)?,
+        };
+        bytes.map(|bytes| record::decode(key, &bytes)).transpose()
+    }
+
+    /// The next entries of a table, from the beginning again after its end.
+    fn step(&mut self, table: u8, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+        let from = self.swept.remove(&table).unwrap_or_else(|| vec![table]);
+        let mut entries = Vec::new();
+        self.engine.scan(&from, &[table + 1], &mut |key, value| {
+            if key.first() == Some(&table) {
+                entries.push((key.to_vec(), value.to_vec()));
+            }
+            entries.len() < limit
+        })?;
+        if entries.len() == limit
+            && let Some((last, _)) = entries.last()
+        {
+            let mut next = last.clone();
+            next.push(0);
+            self.swept.insert(table, next);
+        }
+        Ok(entries)
+    }
+
+    /// Makes sure that `writes` more, and the inboxes they belong to, fit the batch at hand.
+    fn make_room(&mut self, writes: usize) -> Result<(), EngineError> {
+        if self.batch.len() + self.dirty.len() + writes + 1 > BATCH_MAX {
+            self.apply()?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), EngineError> {
+        for uid in self.dirty.drain() {
+            if let Some(inbox) = self.inboxes.get(&uid) {
+                self.batch
+                    .put(record::user_key(uid), record::encode(inbox)?);
+            }
+        }
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.done.tally.wrote = true;
+        self.engine.apply(std::mem::take(&mut self.batch))
+    }
+}
+
+/// Checks the layout of a store, writing it into an empty one.
+pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
+    if let Some(found) = engine.get(record::LAYOUT_KEY)? {
+        let layout: u32 = record::decode(record::LAYOUT_KEY, &found)?;
+        if layout != record::LAYOUT {
+            return Err(EngineError(format!(
+                "the store has layout {layout}, and this build reads layout {}: run the version that wrote it, or start with another store.path",
+                record::LAYOUT
+            )));
+        }
+        return Ok(());
+    }
+    let mut foreign = None;
+    engine.scan(&[], &[0xff], &mut |key, _| {
+        foreign = Some(key.escape_ascii().to_string());
+        false
+    })?;
+    if let Some(key) = foreign {
+        return Err(EngineError(format!(
+            "the store names no layout and is not empty (first key {key}): it was not written by yizhan"
+        )));
+    }
+    let mut batch = Batch::default();
+    batch.put(
+        record::LAYOUT_KEY.to_vec(),
+        record::encode(&record::LAYOUT)?,
+    );
+    engine.apply(batch)?;
+    engine.flush()
+}
+
+/// How many rows wait in all inboxes.
+pub fn count_rows(engine: &dyn Engine) -> Result<i64, EngineError> {
+    let mut rows = 0;
+    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |_, _| {
+        rows += 1;
+        true
+    })?;
+    Ok(rows)
+}
+
+/// Reads rows of an inbox accepted after `oldest`, Unix milliseconds; a row that goes meanwhile is left out.
+pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {
+    let mut found = Vec::new();
+    let mut damage = None;
+    let (from, to) = (
+        record::row_key(read.uid, read.from),
+        record::row_key(read.uid, read.to),
+    );
+    engine.scan(&from, &to, &mut |key, value| {
+        match (
+            record::row_place(key),
+            record::decode::<RowRef>(key, value),
+        ) {
+            (Some((_, seq)), Ok(row)) if row.server_ts > oldest => found.push((seq, row)),
+            (_, Ok(_)) => {}
+            (_, Err(error)) => damage = Some(error),
+        }
+        damage.is_none() && found.len() < read.limit
+    })?;
+    if let Some(error) = damage {
+        return Err(error);
+    }
+    let mut page = Page {
+        scanned_to: read.to,
+        ..Page::default()
+    };
+    if found.len() >= read.limit
+        && let Some((last, _)) = found.last()
+    {
+        page.scanned_to = *last;
+    }
+    let mut bytes = 0;
+    for (seq, row) in found {
+        let key = record::body_key(row.body_of, row.body_seq);
+        let Some(body) = engine.get(&key)? else {
+            continue;
+        };
+        let message: Message = record::decode(&key, &body)?;
+        bytes += message.payload.len() + ROW_OVERHEAD;
+        if bytes > read.max_bytes && !page.rows.is_empty() {
+            page.scanned_to = seq - 1;
+            break;
+        }
+        page.rows.push(Row {
+            seq,
+            message: Arc::new(message),
+        });
+    }
+    Ok(page)
+}

@@ -1,0 +1,82 @@
+//! Reads pages of inboxes aside, so that no actor waits for a disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::message::{Page, Read};
+
+use super::Engine;
+use super::committer::Busy;
+use super::ledger::read_page;
+
+/// Reads that may wait: a device has at most a pull and a window of syncs outstanding.
+const QUEUE: usize = 65_536;
+/// Threads that read.
+const READERS: usize = 2;
+
+/// Where pages go; `A` says who asked.
+pub trait PageOutlet<A>: Send + Sync + 'static {
+    /// The rows asked for, or none if they could not be read.
+    fn page(&self, asker: A, page: Option<Page>);
+}
+
+/// The way to the readers; they end when the last one of these is gone.
+pub struct ReadQueue<A> {
+    requests: SyncSender<(A, Read)>,
+}
+
+impl<A> Clone for ReadQueue<A> {
+    fn clone(&self) -> Self {
+        ReadQueue {
+            requests: self.requests.clone(),
+        }
+    }
+}
+
+impl<A> ReadQueue<A> {
+    /// Asks; the page goes to the outlet with `asker`, which comes back if there is no room.
+    pub fn submit(&self, asker: A, read: Read) -> Result<(), (Busy, A)> {
+        self.requests.try_send((asker, read)).map_err(|error| {
+            let (TrySendError::Full((asker, _)) | TrySendError::Disconnected((asker, _))) = error;
+            (Busy, asker)
+        })
+    }
+}
+
+/// Starts the readers, each on a thread of its own; rows older than `ttl_ms` are left out.
+pub fn start<A: Send + 'static>(
+    engine: Arc<dyn Engine>,
+    clock: Clock,
+    ttl_ms: u64,
+    outlet: impl PageOutlet<A>,
+) -> std::io::Result<(ReadQueue<A>, Vec<JoinHandle<()>>)> {
+    let (requests, waiting) = sync_channel(QUEUE);
+    let waiting = Arc::new(Mutex::new(waiting));
+    let outlet = Arc::new(outlet);
+    let threads = (0..READERS)
+        .map(|number| {
+            let (engine, waiting, outlet) = (engine.clone(), waiting.clone(), outlet.clone());
+            std::thread::Builder::new()
+                .name(format!("reader-{number}"))
+                .spawn(move || {
+                    while let Some((asker, read)) = take(&waiting) {
+                        let oldest = clock.now_ms().saturating_sub(ttl_ms);
+                        let page = read_page(&*engine, &read, oldest);
+                        if let Err(error) = &page {
+                            log::error!("rows could not be read: {error}");
+                        }
+                        outlet.page(asker, page.ok());
+                    }
+                })
+        })
+        .collect::<std::io::Result<_>>()?;
+    Ok((ReadQueue { requests }, threads))
+}
+
+fn take<A>(waiting: &Mutex<Receiver<(A, Read)>>) -> Option<(A, Read)> {
+    waiting.lock().recv().ok()
+}

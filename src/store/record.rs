@@ -1,0 +1,92 @@
+//! The layout of the store: which keys there are and what is under them.
+//!
+//! One letter names the table; numbers in keys are big-endian, so that a scan goes in their order.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MsgId, Seq, Uid};
+
+use super::EngineError;
+
+/// The layout this build writes.
+pub const LAYOUT: u32 = 1;
+
+/// Under this key stands the layout of the store, as a number.
+pub const LAYOUT_KEY: &[u8] = b"m/layout";
+
+/// What every inbox key begins with.
+pub const INBOX: u8 = b'i';
+/// What every body key begins with.
+pub const BODY: u8 = b'b';
+/// What every dedupe key begins with.
+pub const DEDUPE: u8 = b'd';
+/// What every user key begins with.
+pub const USER: u8 = b'u';
+
+/// An inbox row: a reference to a body that other inboxes may share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRef {
+    /// The inbox that the body was stored for.
+    pub body_of: Uid,
+    /// Its place there.
+    pub body_seq: Seq,
+    /// When it was accepted, Unix milliseconds.
+    pub server_ts: u64,
+}
+
+/// Key of a user's [`crate::machine::inbox::Inbox`].
+pub fn user_key(uid: Uid) -> Vec<u8> {
+    let mut key = vec![USER];
+    key.extend(uid.0.to_be_bytes());
+    key
+}
+
+/// Key of a [`RowRef`].
+pub fn row_key(uid: Uid, seq: Seq) -> Vec<u8> {
+    place(INBOX, uid, seq)
+}
+
+/// Key of a [`crate::message::Message`].
+pub fn body_key(uid: Uid, seq: Seq) -> Vec<u8> {
+    place(BODY, uid, seq)
+}
+
+/// Key of a [`crate::machine::dedupe::Entry`].
+pub fn dedupe_key(to: Uid, from: Uid, id: &MsgId) -> Vec<u8> {
+    let mut key = place(DEDUPE, to, from.0);
+    key.extend(id.as_str().as_bytes());
+    key
+}
+
+/// The user and sequence number in the key of a row.
+pub fn row_place(key: &[u8]) -> Option<(Uid, Seq)> {
+    let uid = key.get(1..9)?.try_into().ok()?;
+    let seq = key.get(9..17)?.try_into().ok()?;
+    Some((Uid(u64::from_be_bytes(uid)), u64::from_be_bytes(seq)))
+}
+
+/// The user in the key of an inbox.
+pub fn user_of(key: &[u8]) -> Option<Uid> {
+    let uid = key.get(1..9)?.try_into().ok()?;
+    Some(Uid(u64::from_be_bytes(uid)))
+}
+
+/// Writes a record.
+pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, EngineError> {
+    postcard::to_stdvec(record).map_err(|e| EngineError(format!("a record cannot be written: {e}")))
+}
+
+/// Reads a record; `key` is named when it is damaged.
+pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, EngineError> {
+    postcard::from_bytes(bytes)
+        .map_err(|e| EngineError(format!("damaged record at {}: {e}", key.escape_ascii())))
+}
+
+fn place(table: u8, uid: Uid, seq: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(table);
+    key.extend(uid.0.to_be_bytes());
+    key.extend(seq.to_be_bytes());
+    key
+}

@@ -1,0 +1,116 @@
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::DEADLINE;
+
+/// An HTTP request to a listener.
+pub struct Call {
+    post: Option<String>,
+    url: String,
+    headers: Vec<(String, String)>,
+}
+
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Call {
+    pub fn get(listener: SocketAddr, path: &str) -> Self {
+        Self {
+            post: None,
+            url: format!("http://{listener}{path}"),
+            headers: Vec::new(),
+        }
+    }
+
+    pub fn post(listener: SocketAddr, path: &str, body: &str) -> Self {
+        Self {
+            post: Some(body.to_owned()),
+            ..Self::get(listener, path)
+        }
+        .header("content-type", "application/json")
+    }
+
+    /// A WebSocket handshake done by hand, to see the answer of one that is refused.
+    pub fn upgrade(listener: SocketAddr, path: &str) -> Self {
+        Self::get(listener, path)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub async fn send(self) -> Answer {
+        tokio::task::spawn_blocking(move || self.send_blocking()).await.unwrap()
+    }
+
+    fn send_blocking(self) -> Answer {
+        // Whatever proxy the machine uses, the loopback needs none.
+        let agent = ureq::Agent::new_with_config(
+            ureq::config::Config::builder()
+                .http_status_as_error(false)
+                .proxy(None)
+                .timeout_global(Some(DEADLINE))
+                .build(),
+        );
+        let answer = match self.post {
+            None => {
+                let mut request = agent.get(&self.url);
+                for (name, value) in &self.headers {
+                    request = request.header(name, value);
+                }
+                request.call()
+            }
+            Some(body) => {
+                let mut request = agent.post(&self.url);
+                for (name, value) in &self.headers {
+                    request = request.header(name, value);
+                }
+                request.send(body)
+            }
+        };
+        let mut answer = answer.unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        Answer {
+            status: answer.status().as_u16(),
+            body: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// Holds that the call succeeded in the form every success has, and gives its payload.
+    pub fn payload(&self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        let json = self.json();
+        assert_eq!(super::keys(&json), ["code", "msg", "payload"]);
+        assert_eq!(json["code"], 0, "{self:?}");
+        assert_eq!(json["msg"], "success");
+        json["payload"].clone()
+    }
+
+    /// Holds that the call was refused with this status, in the form every refusal has, and gives its code.
+    pub fn refusal(&self, status: u16) -> u64 {
+        assert_eq!(self.status, status, "{self:?}");
+        let json = self.json();
+        assert_eq!(super::keys(&json), ["code", "msg", "payload"], "{self:?}");
+        assert!(json["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{self:?}");
+        super::field(&json, "code")
+    }
+}
