@@ -20,3 +20,13 @@ pub mod store;
 
 // 3: actors.
 pub mod actor;
+
+// 4: edges.
+pub mod gateway;
+pub mod http;
+
+// 5: the root.
+pub mod node;
+
+// 6: the command line.
+pub mod cli;

@@ -38,7 +38,12 @@ async fn what_is_neither_a_number_nor_an_id_is_refused() {
 
 #[test]
 fn a_token_is_for_the_user_and_as_long_as_asked() {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis() as u64
+    };
     let lifetimes: [(&[&str], u64); 4] = [
         (&[], 7_200_000),
         (&["--refresh"], 8_640_000_000),
@@ -54,7 +59,10 @@ fn a_token_is_for_the_user_and_as_long_as_asked() {
         assert_eq!(printed.lines().count(), 1, "the token and nothing else");
         let user = User::with_token(108, printed.trim());
         assert_eq!(user.name, "7b4v1b");
-        assert!((before + lifetime..=after + lifetime).contains(&user.expiry()), "{options:?}");
+        assert!(
+            (before + lifetime..=after + lifetime).contains(&user.expiry()),
+            "{options:?}"
+        );
     }
 }
 
@@ -80,7 +88,14 @@ fn the_configuration_in_force_is_shown_without_its_secrets() {
         "--set",
         "inbox.max_messages=4321",
     ]);
-    for told in ["max_payload", "65536", "schedule_ms", "4321", "min_length", "default_did"] {
+    for told in [
+        "max_payload",
+        "65536",
+        "schedule_ms",
+        "4321",
+        "min_length",
+        "default_did",
+    ] {
         assert!(shown.contains(told), "no {told} in\n{shown}");
     }
     for secret in ["Ap2fQm5aBgE8Qzuar6oixYmXpffcL3yw", "a-secret-of-the-admin"] {
@@ -93,11 +108,18 @@ fn later_settings_win_over_earlier_ones() {
     let home = tempfile::tempdir().unwrap();
     let one = home.path().join("one.toml");
     let two = home.path().join("two.toml");
-    std::fs::write(&one, "[inbox]\nmax_messages = 11111\n[device]\nidle_timeout_ms = 22222\n").unwrap();
+    std::fs::write(
+        &one,
+        "[inbox]\nmax_messages = 11111\n[device]\nidle_timeout_ms = 22222\n",
+    )
+    .unwrap();
     std::fs::write(&two, "[inbox]\nmax_messages = 33333\n").unwrap();
     let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
     let shown = cli(&["config", "--config", one, "--config", two]);
-    assert!(shown.contains("33333") && !shown.contains("11111"), "{shown}");
+    assert!(
+        shown.contains("33333") && !shown.contains("11111"),
+        "{shown}"
+    );
     assert!(shown.contains("22222"), "{shown}");
 
     let from_environment = std::process::Command::new(env!("CARGO_BIN_EXE_yizhan"))
@@ -106,7 +128,10 @@ fn later_settings_win_over_earlier_ones() {
         .output()
         .unwrap();
     let shown = String::from_utf8(from_environment.stdout).unwrap();
-    assert!(shown.contains("44444") && !shown.contains("33333"), "{shown}");
+    assert!(
+        shown.contains("44444") && !shown.contains("33333"),
+        "{shown}"
+    );
 
     let set_last = std::process::Command::new(env!("CARGO_BIN_EXE_yizhan"))
         .args(["config", "--set", "inbox.max_messages=55555"])
@@ -114,12 +139,20 @@ fn later_settings_win_over_earlier_ones() {
         .output()
         .unwrap();
     let shown = String::from_utf8(set_last.stdout).unwrap();
-    assert!(shown.contains("55555") && !shown.contains("44444"), "{shown}");
+    assert!(
+        shown.contains("55555") && !shown.contains("44444"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
 async fn a_command_that_makes_no_sense_is_refused() {
-    for command in [&["no-such-command"][..], &["token"], &["token", "somebody"], &["serve", "--no-such-option"]] {
+    for command in [
+        &["no-such-command"][..],
+        &["token"],
+        &["token", "somebody"],
+        &["serve", "--no-such-option"],
+    ] {
         let refusal = Refusal::of(command).await;
         assert!(!refusal.status.success(), "{command:?}");
         assert!(!refusal.stderr.is_empty(), "{command:?}");

@@ -4,7 +4,9 @@
 #[path = "support/lib.rs"]
 mod support;
 
-use support::{ALICE, BOB, CAROL, Client, Frame, Heard, ONCE, Server, User, c2c, field, keys, text_payload};
+use support::{
+    ALICE, BOB, CAROL, Client, Frame, Heard, ONCE, Server, User, c2c, field, keys, text_payload,
+};
 
 // ---- the six frames ----
 
@@ -18,16 +20,31 @@ async fn a_message_shows_six_frames_of_exact_form() {
     assert_eq!(accepted.keys(), ["id", "server_ts", "to", "type"]);
     assert_eq!(accepted.str("to"), b);
     let server_ts = accepted.num("server_ts");
-    assert!(server_ts > 1_700_000_000_000, "milliseconds since 1970: {server_ts}");
+    assert!(
+        server_ts > 1_700_000_000_000,
+        "milliseconds since 1970: {server_ts}"
+    );
 
     let message = bob.receives("m1").await;
     assert_eq!(
         message.keys(),
-        ["created_at", "from", "id", "payload", "seq", "server_ts", "to", "type"]
+        [
+            "created_at",
+            "from",
+            "id",
+            "payload",
+            "seq",
+            "server_ts",
+            "to",
+            "type"
+        ]
     );
     assert_eq!(message.str("from"), a);
     assert_eq!(message.str("to"), b);
-    assert_eq!(message.raw("payload"), r#"{"msg_type":"text","text":"hello"}"#);
+    assert_eq!(
+        message.raw("payload"),
+        r#"{"msg_type":"text","text":"hello"}"#
+    );
     assert_eq!(message.num("created_at"), 1_668_877_742_828);
     assert_eq!(message.num("server_ts"), server_ts);
     assert_eq!(message.seq(), 1);
@@ -36,7 +53,10 @@ async fn a_message_shows_six_frames_of_exact_form() {
     assert_eq!(bob.ack_ok("m1").await.keys(), ["id", "type"]);
 
     let delivered = alice.delivered("m1").await;
-    assert_eq!(delivered.keys(), ["did", "from", "id", "server_ts", "to", "type"]);
+    assert_eq!(
+        delivered.keys(),
+        ["did", "from", "id", "server_ts", "to", "type"]
+    );
     assert_eq!(delivered.str("from"), b);
     assert_eq!(delivered.str("to"), b);
     assert_eq!(delivered.str("did"), "b-phone");
@@ -57,7 +77,10 @@ async fn the_first_frame_at_login_is_a_summary_of_what_waits() {
 
     let bob = server.login(BOB, "b-phone").await;
     let summary = bob.summary.unwrap();
-    assert_eq!(summary.keys(), ["from", "id", "payload", "server_ts", "to", "type"]);
+    assert_eq!(
+        summary.keys(),
+        ["from", "id", "payload", "server_ts", "to", "type"]
+    );
     assert_eq!(summary.str("from"), "");
     assert_eq!(summary.str("to"), User::new(BOB).name);
     let payload = summary.json("payload");
@@ -137,7 +160,10 @@ async fn a_message_in_fragments_is_one_message() {
     let whole = c2c("m1", &User::new(BOB).name, r#""in three pieces: é""#);
     alice.send_in_fragments(&whole, 3).await;
     alice.accepted("m1").await;
-    assert_eq!(bob.receives("m1").await.raw("payload"), r#""in three pieces: é""#);
+    assert_eq!(
+        bob.receives("m1").await.raw("payload"),
+        r#""in three pieces: é""#
+    );
 }
 
 // ---- acks ----
@@ -168,7 +194,10 @@ async fn a_message_can_be_acked_in_three_forms() {
     alice.delivered("m3").await;
     alice.delivered("m5").await;
     alice.ping().await;
-    let receipts = alice.take_aside().into_iter().filter(|frame| frame.is("C2C_DELIVERED"));
+    let receipts = alice
+        .take_aside()
+        .into_iter()
+        .filter(|frame| frame.is("C2C_DELIVERED"));
     assert_eq!(receipts.count(), 0, "each is told once");
 }
 
@@ -233,11 +262,17 @@ async fn the_same_id_to_another_reader_is_another_message() {
     alice.send_c2c("same", BOB, "to bob").await;
     assert_eq!(alice.accepted("same").await.str("to"), User::new(BOB).name);
     alice.send_c2c("same", CAROL, "to carol").await;
-    assert_eq!(alice.accepted("same").await.str("to"), User::new(CAROL).name);
+    assert_eq!(
+        alice.accepted("same").await.str("to"),
+        User::new(CAROL).name
+    );
     bob.takes("same").await;
     assert_eq!(alice.delivered("same").await.str("to"), User::new(BOB).name);
     carol.takes("same").await;
-    assert_eq!(alice.delivered("same").await.str("to"), User::new(CAROL).name);
+    assert_eq!(
+        alice.delivered("same").await.str("to"),
+        User::new(CAROL).name
+    );
 }
 
 // ---- repeats ----
@@ -289,7 +324,10 @@ async fn the_same_id_with_other_content_is_refused_with_409() {
     alice.accepted("m1").await;
     alice.send_payload("m1", BOB, r#"{"a": 1}"#).await;
     let error = alice.error(409).await;
-    assert_eq!((error.id(), error.str("to")), ("m1".to_owned(), User::new(BOB).name));
+    assert_eq!(
+        (error.id(), error.str("to")),
+        ("m1".to_owned(), User::new(BOB).name)
+    );
     assert_eq!(bob.receives("m1").await.raw("payload"), r#"{"a":1}"#);
     bob.heard_nothing_else().await;
 }
@@ -314,7 +352,11 @@ async fn status_tells_unknown_accepted_and_delivered() {
 
 #[tokio::test]
 async fn sync_pages_through_what_waits_without_walking_it() {
-    let server = Server::start(&["device.deliver_window=1", "delivery.schedule_ms=[0,50,600000]"]).await;
+    let server = Server::start(&[
+        "device.deliver_window=1",
+        "delivery.schedule_ms=[0,50,600000]",
+    ])
+    .await;
     let mut alice = server.login(ALICE, "a-phone").await;
     for id in ["m1", "m2", "m3", "m4", "m5"] {
         alice.send_c2c(id, BOB, id).await;
@@ -329,7 +371,16 @@ async fn sync_pages_through_what_waits_without_walking_it() {
     let messages = page.frames("messages");
     assert_eq!(
         messages[0].keys(),
-        ["created_at", "from", "id", "payload", "seq", "server_ts", "to", "type"]
+        [
+            "created_at",
+            "from",
+            "id",
+            "payload",
+            "seq",
+            "server_ts",
+            "to",
+            "type"
+        ]
     );
     assert_eq!(messages[0].raw("payload"), text_payload("m2"));
     assert_eq!(seqs(&messages), [2, 3]);
@@ -345,7 +396,10 @@ async fn sync_pages_through_what_waits_without_walking_it() {
     bob.receives("marker").await;
     bob.receives("marker").await;
     let walked: Vec<_> = bob.take_aside();
-    let walked: Vec<_> = walked.iter().filter(|frame| frame.is("C2C") && frame.seq() > 1).collect();
+    let walked: Vec<_> = walked
+        .iter()
+        .filter(|frame| frame.is("C2C") && frame.seq() > 1)
+        .collect();
     assert!(walked.is_empty(), "{walked:#?}");
 
     bob.ack_seqs(&[2, 3, 4, 5]).await;
@@ -376,7 +430,11 @@ async fn a_page_keeps_within_the_frame_limit_and_says_there_is_more() {
     let (mut after, mut seen) = (0, Vec::new());
     loop {
         let page = bob.sync(after, 100).await;
-        assert!(page.text.len() <= 131_072, "a page of {} bytes", page.text.len());
+        assert!(
+            page.text.len() <= 131_072,
+            "a page of {} bytes",
+            page.text.len()
+        );
         seen.extend(seqs(&page.frames("messages")));
         after = page.num("next");
         if !page.flag("more") {
@@ -390,14 +448,24 @@ async fn a_page_keeps_within_the_frame_limit_and_says_there_is_more() {
 async fn a_token_is_refreshed_only_by_one_of_the_same_user() {
     let (_server, mut alice, _bob) = alice_and_bob(&[]).await;
     let me = User::new(ALICE);
-    alice.send(format!(r#"{{"type":"REFRESH","token":"{}"}}"#, me.token)).await;
-    let refreshed = alice.expect("REFRESH_OK", |frame| frame.is("REFRESH_OK")).await;
+    alice
+        .send(format!(r#"{{"type":"REFRESH","token":"{}"}}"#, me.token))
+        .await;
+    let refreshed = alice
+        .expect("REFRESH_OK", |frame| frame.is("REFRESH_OK"))
+        .await;
     assert_eq!(refreshed.keys(), ["exp", "type"]);
     assert_eq!(refreshed.num("exp"), me.expiry());
 
-    let others = [User::new(BOB).token, me.refresh_token(), "nonsense".to_owned()];
+    let others = [
+        User::new(BOB).token,
+        me.refresh_token(),
+        "nonsense".to_owned(),
+    ];
     for token in others {
-        alice.send(format!(r#"{{"type":"REFRESH","token":"{token}"}}"#)).await;
+        alice
+            .send(format!(r#"{{"type":"REFRESH","token":"{token}"}}"#))
+            .await;
         alice.error(706).await;
     }
     alice.heard_nothing_else().await;
@@ -424,11 +492,19 @@ async fn a_webrtc_message_is_relayed_as_it_is_and_never_stored() {
         .expect("the relay's ack", |frame| frame.is("WEBRTC_SERVER_ACK"))
         .await;
     assert_eq!(relayed.keys(), ["id", "server_ts", "to", "type"]);
-    assert_eq!((relayed.id(), relayed.str("to")), ("w1".to_owned(), b.clone()));
+    assert_eq!(
+        (relayed.id(), relayed.str("to")),
+        ("w1".to_owned(), b.clone())
+    );
 
-    let call = bob.expect("the offer", |frame| frame.is("WEBRTC_OFFER")).await;
+    let call = bob
+        .expect("the offer", |frame| frame.is("WEBRTC_OFFER"))
+        .await;
     assert!(!call.has("seq"), "{call:?}");
-    assert_eq!((call.id(), call.str("from"), call.str("to")), ("w1".to_owned(), a, b));
+    assert_eq!(
+        (call.id(), call.str("from"), call.str("to")),
+        ("w1".to_owned(), a, b)
+    );
     assert_eq!(call.raw("payload"), r#"{ "sdp" : "v=0\r\n" }"#);
     bob.send("CLIENT_ACK,WEBRTC_OFFER,w1,b-phone").await;
     bob.ack_ok("w1").await;
@@ -467,7 +543,8 @@ async fn a_webrtc_message_nobody_acks_is_sent_by_the_schedule_and_then_refused_w
         ))
         .await;
     for _ in 0..3 {
-        bob.expect("the offer", |frame| frame.is("WEBRTC_OFFER")).await;
+        bob.expect("the offer", |frame| frame.is("WEBRTC_OFFER"))
+            .await;
     }
     assert!(alice.error(404).await.is_about("w1"));
     bob.heard_nothing_else().await;
@@ -547,7 +624,10 @@ async fn an_error_has_its_exact_form_and_names_the_message_when_it_can() {
         .send(format!(r#"{{"id":"m1","type":"NO_SUCH_TYPE","to":"{b}"}}"#))
         .await;
     let error = alice.error(400).await;
-    assert_eq!(error.keys(), ["code", "id", "msg", "server_ts", "to", "type"]);
+    assert_eq!(
+        error.keys(),
+        ["code", "id", "msg", "server_ts", "to", "type"]
+    );
     assert_eq!((error.id(), error.str("to")), ("m1".to_owned(), b));
 }
 
@@ -587,14 +667,18 @@ async fn a_payload_over_the_limit_is_413_and_one_at_the_limit_passes() {
     alice.accepted("just").await;
     alice.send_payload("over", BOB, &over).await;
     let error = alice.error(413).await;
-    assert_eq!((error.id(), error.str("to")), ("over".to_owned(), User::new(BOB).name));
+    assert_eq!(
+        (error.id(), error.str("to")),
+        ("over".to_owned(), User::new(BOB).name)
+    );
     assert_eq!(bob.takes("just").await.raw("payload"), just);
     bob.heard_nothing_else().await;
 }
 
 #[tokio::test]
 async fn a_frame_over_the_limit_ends_the_connection_with_1009() {
-    let (_server, mut alice, _bob) = alice_and_bob(&["listen.max_frame=4096", "listen.max_payload=2048"]).await;
+    let (_server, mut alice, _bob) =
+        alice_and_bob(&["listen.max_frame=4096", "listen.max_payload=2048"]).await;
     alice.send("x".repeat(4096)).await;
     alice.error(400).await;
     // A client that is cut while it writes may not get to read why: the frame is small enough to be sent whole.
@@ -622,7 +706,10 @@ async fn a_full_inbox_is_507_until_its_reader_takes_something() {
     }
     alice.send_c2c("m4", BOB, "m4").await;
     let error = alice.error(507).await;
-    assert_eq!((error.id(), error.str("to")), ("m4".to_owned(), User::new(BOB).name));
+    assert_eq!(
+        (error.id(), error.str("to")),
+        ("m4".to_owned(), User::new(BOB).name)
+    );
     // A repeat is no new row, and another reader's inbox is another.
     alice.send_c2c("m1", BOB, "m1").await;
     alice.accepted("m1").await;

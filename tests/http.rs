@@ -22,7 +22,10 @@ async fn health_is_open_to_everybody() {
 async fn an_unknown_route_is_404_in_the_common_form() {
     let server = Server::start(&[]).await;
     assert_eq!(server.get("/no/such/thing").await.refusal(404), 404);
-    let admin = Call::get(server.admin, "/no/such/thing").bearer(ADMIN_TOKEN).send().await;
+    let admin = Call::get(server.admin, "/no/such/thing")
+        .bearer(ADMIN_TOKEN)
+        .send()
+        .await;
     assert_eq!(admin.refusal(404), 404);
 }
 
@@ -40,7 +43,9 @@ async fn a_connection_without_a_good_token_is_refused_with_401() {
         format!("did=x&authorization={}", User::new(ALICE).refresh_token()),
     ];
     for query in bad {
-        let answer = Call::upgrade(server.public, &format!("/ws?{query}")).send().await;
+        let answer = Call::upgrade(server.public, &format!("/ws?{query}"))
+            .send()
+            .await;
         assert_eq!(answer.status, 401, "{query}: {answer:?}");
         assert_eq!(
             answer.json(),
@@ -79,8 +84,16 @@ async fn a_browser_that_asks_gets_the_refusal_as_a_frame_and_close_4006() {
 async fn token_and_device_may_come_as_headers() {
     let server = Server::start(&[ONCE]).await;
     let token = User::new(ALICE).token;
-    for value in [token.clone(), format!("Bearer {token}"), format!("bearer {token}")] {
-        let headers = [("authorization", value.as_str()), ("did", "h-phone"), ("dtype", "test")];
+    for value in [
+        token.clone(),
+        format!("Bearer {token}"),
+        format!("bearer {token}"),
+    ] {
+        let headers = [
+            ("authorization", value.as_str()),
+            ("did", "h-phone"),
+            ("dtype", "test"),
+        ];
         let mut alice = Client::open_with(server.public, "/ws", &headers).await;
         assert!(alice.frame().await.is("S2C"));
         // The device is the one the header names: another could not be acked for.
@@ -100,7 +113,9 @@ async fn a_connection_that_names_no_device_is_refused_unless_the_configuration_n
     let answer = Call::upgrade(server.public, &path).send().await;
     assert_eq!(answer.refusal(400), 400);
     for did in ["", "with,comma", "with%0acontrol", &"x".repeat(65)] {
-        let answer = Call::upgrade(server.public, &format!("{path}&did={did}")).send().await;
+        let answer = Call::upgrade(server.public, &format!("{path}&did={did}"))
+            .send()
+            .await;
         assert_eq!(answer.refusal(400), 400, "{did}");
     }
     let mut named = Client::open(server.public, &format!("{path}&did=phone")).await;
@@ -121,11 +136,16 @@ async fn a_refresh_token_buys_a_new_access_token() {
     let payload = refresh(&alice.refresh_token()).await.payload();
     let fresh = User::with_token(ALICE, payload["token"].as_str().unwrap());
     assert_eq!(fresh.name, alice.name);
-    Client::login(server.public, &fresh, "a-phone").await.leave().await;
+    Client::login(server.public, &fresh, "a-phone")
+        .await
+        .leave()
+        .await;
 
     assert_eq!(refresh(&alice.token).await.refusal(401), 706);
     assert_eq!(refresh("nonsense").await.refusal(401), 706);
-    let none = Call::post(server.public, "/v1/token/refresh", "").send().await;
+    let none = Call::post(server.public, "/v1/token/refresh", "")
+        .send()
+        .await;
     assert_eq!(none.refusal(401), 706);
 }
 
@@ -138,10 +158,15 @@ async fn developer_mode_has_a_login_and_ordinary_service_has_not() {
         .payload();
     let alice = User::with_token(1, payload["token"].as_str().unwrap());
     assert_eq!(alice.name, "kybqdp");
-    Client::login(server.public, &alice, "a-phone").await.leave().await;
+    Client::login(server.public, &alice, "a-phone")
+        .await
+        .leave()
+        .await;
 
     let server = Server::start(&[]).await;
-    let answer = Call::post(server.public, "/v1/dev/token", r#"{"uid":1}"#).send().await;
+    let answer = Call::post(server.public, "/v1/dev/token", r#"{"uid":1}"#)
+        .send()
+        .await;
     assert_eq!(answer.refusal(404), 404);
 }
 
@@ -158,11 +183,16 @@ async fn the_admin_listener_answers_only_its_bearer() {
         };
         let read = with(Call::get(server.admin, "/metrics")).send().await;
         read.refusal(401);
-        let write = with(Call::post(server.admin, "/v1/messages", &message("m1"))).send().await;
+        let write = with(Call::post(server.admin, "/v1/messages", &message("m1")))
+            .send()
+            .await;
         write.refusal(401);
     }
     // And its token opens nothing on the public one.
-    let metrics = Call::get(server.public, "/metrics").bearer(ADMIN_TOKEN).send().await;
+    let metrics = Call::get(server.public, "/metrics")
+        .bearer(ADMIN_TOKEN)
+        .send()
+        .await;
     assert_eq!(metrics.refusal(404), 404);
     let write = Call::post(server.public, "/v1/messages", &message("m1"))
         .bearer(ADMIN_TOKEN)
@@ -183,7 +213,10 @@ async fn a_message_posted_twice_is_one_message() {
     assert_eq!(bob.waiting(), 1);
     let received = bob.takes("m1").await;
     assert_eq!(received.str("from"), User::new(ALICE).name);
-    assert_eq!(received.raw("payload"), r#"{"msg_type":"text","text":"posted"}"#);
+    assert_eq!(
+        received.raw("payload"),
+        r#"{"msg_type":"text","text":"posted"}"#
+    );
     bob.heard_nothing_else().await;
 }
 
@@ -200,7 +233,13 @@ async fn a_message_posted_for_an_online_reader_arrives_and_its_sender_is_told() 
 #[tokio::test]
 async fn a_message_posted_wrongly_is_refused_with_its_code() {
     let server = Server::start(&["inbox.max_messages=1", "listen.max_payload=100"]).await;
-    for body in ["", "{", "[]", "{}", r#"{"id":"m1","from":"kybqdp","to":"nobody","payload":1}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"id":"m1","from":"kybqdp","to":"nobody","payload":1}"#,
+    ] {
         assert_eq!(post(&server, body).await.refusal(400), 400, "{body}");
     }
     post(&server, &message("m1")).await.payload();
@@ -227,7 +266,11 @@ async fn metrics_tell_the_truth() {
     alice.send("{").await;
     alice.error(400).await;
 
-    let page = Call::get(server.admin, "/metrics").bearer(ADMIN_TOKEN).send().await.body;
+    let page = Call::get(server.admin, "/metrics")
+        .bearer(ADMIN_TOKEN)
+        .send()
+        .await
+        .body;
     for subject in [
         "accepted",
         "delivered",
@@ -276,5 +319,7 @@ async fn post(server: &Server, body: &str) -> Answer {
 /// A message from Alice to Bob, as an app's own server posts it.
 fn message(id: &str) -> String {
     let (from, to) = (User::new(ALICE).name, User::new(BOB).name);
-    format!(r#"{{"id":"{id}","from":"{from}","to":"{to}","payload":{{"msg_type":"text","text":"posted"}}}}"#)
+    format!(
+        r#"{{"id":"{id}","from":"{from}","to":"{to}","payload":{{"msg_type":"text","text":"posted"}}}}"#
+    )
 }

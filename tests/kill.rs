@@ -17,9 +17,12 @@ const WINDOW: usize = 16;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_said_holds_after_it_was_killed() {
     let mut rng = Rng::with_seed(support::seed());
-    let rounds: u32 = std::env::var("YIZHAN_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
+    let rounds: u32 =
+        std::env::var("YIZHAN_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
     let mut server = Server::start(&[]).await;
-    let mut pairs: Vec<_> = (0..PAIRS).map(|at| Pair::new(3000 + 2 * at, rng.fork())).collect();
+    let mut pairs: Vec<_> = (0..PAIRS)
+        .map(|at| Pair::new(3000 + 2 * at, rng.fork()))
+        .collect();
 
     for round in 1..=rounds {
         // Most kills come under load; some before everybody has recovered from the one before.
@@ -84,7 +87,12 @@ impl Pair {
         }
     }
 
-    async fn work_until_killed(mut self, listener: SocketAddr, pulse: Arc<Pulse>, recovered: mpsc::Sender<()>) -> Self {
+    async fn work_until_killed(
+        mut self,
+        listener: SocketAddr,
+        pulse: Arc<Pulse>,
+        recovered: mpsc::Sender<()>,
+    ) -> Self {
         let Some(()) = self.recover(listener, &pulse).await else {
             return self;
         };
@@ -109,15 +117,19 @@ impl Pair {
         self.sender.repeat_some(listener, 5, &mut self.rng).await?;
         pulse.beat();
         let mut client = self.reader.login(listener).await?;
-        self.reader.drain(&mut client, &self.sender.accepted(), pulse).await
+        self.reader
+            .drain(&mut client, &self.sender.accepted(), pulse)
+            .await
     }
 
     /// Brings everything to its end: all is accepted, received once, confirmed, and known to be delivered.
     async fn settle(&mut self, listener: SocketAddr) {
         let pulse = Pulse::new();
-        self.recover(listener, &pulse).await.expect("nobody kills it any more");
+        self.recover(listener, &pulse)
+            .await
+            .expect("nobody kills it any more");
         assert_eq!(self.sender.finish(listener, &pulse).await, End::Done);
-        self.reader.finish(listener, &self.sender.accepted(), &pulse).await;
+        self.reader.finish(listener, &self.sender.accepted()).await;
         self.reader.assert_gapless();
         self.reader.assert_nothing_waits(listener).await;
         self.sender

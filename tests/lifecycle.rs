@@ -7,7 +7,9 @@ mod support;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use support::{ALICE, BOB, Call, Client, End, ONCE, Pulse, Reader, Refusal, SEED, Sender, Server, User};
+use support::{
+    ALICE, BOB, Call, Client, End, ONCE, Pulse, Reader, Refusal, SEED, Sender, Server, User,
+};
 
 const SENDER: u64 = 2001;
 const READER: u64 = 2003;
@@ -52,7 +54,7 @@ async fn a_server_asked_to_end_under_load_says_so_and_loses_nothing() {
         .await
         .expect("the server is there");
     assert_eq!(sender.finish(server.public, &pulse).await, End::Done);
-    reader.finish(server.public, &sender.accepted(), &pulse).await;
+    reader.finish(server.public, &sender.accepted()).await;
     reader.assert_gapless();
     reader.assert_nothing_waits(server.public).await;
 }
@@ -81,7 +83,10 @@ async fn a_second_server_on_the_same_directory_is_refused_and_the_first_goes_on(
     let second = Refusal::of_serving(&["--config", SEED], &server.data_dir(), &[]).await;
     let line = second.one_line();
     let directory = server.data_dir().display().to_string();
-    assert!(line.contains(&directory), "it does not name the directory: {line}");
+    assert!(
+        line.contains(&directory),
+        "it does not name the directory: {line}"
+    );
 
     let mut bob = server.login(BOB, "b-phone").await;
     alice.send_c2c("m1", BOB, "still here").await;
@@ -91,7 +96,11 @@ async fn a_second_server_on_the_same_directory_is_refused_and_the_first_goes_on(
 
 #[tokio::test]
 async fn an_unknown_setting_stops_the_start_with_one_line_that_names_it() {
-    for set in ["delivery.no_such_key=1", "no_such_section.key=1", "store.pth=data"] {
+    for set in [
+        "delivery.no_such_key=1",
+        "no_such_section.key=1",
+        "store.pth=data",
+    ] {
         let key = set.split('=').next().unwrap();
         let line = refused(&[set]).await;
         let named = line.contains(key) || key.split('.').all(|part| line.contains(part));
@@ -122,7 +131,12 @@ async fn a_configuration_file_with_an_unknown_key_stops_the_start() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("mine.toml");
     std::fs::write(&file, "[inbox]\nmax_mesages = 5\n").unwrap();
-    let refusal = Refusal::of_serving(&["--config", file.to_str().unwrap()], &home.path().join("data"), &[]).await;
+    let refusal = Refusal::of_serving(
+        &["--config", file.to_str().unwrap()],
+        &home.path().join("data"),
+        &[],
+    )
+    .await;
     let line = refusal.one_line();
     assert!(line.contains("max_mesages"), "{line}");
 }
@@ -131,7 +145,12 @@ async fn a_configuration_file_with_an_unknown_key_stops_the_start() {
 async fn a_configuration_file_that_is_not_there_stops_the_start() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("missing.toml");
-    let refusal = Refusal::of_serving(&["--config", file.to_str().unwrap()], &home.path().join("data"), &[]).await;
+    let refusal = Refusal::of_serving(
+        &["--config", file.to_str().unwrap()],
+        &home.path().join("data"),
+        &[],
+    )
+    .await;
     let line = refusal.one_line();
     assert!(line.contains("missing.toml"), "{line}");
 }
@@ -159,19 +178,32 @@ async fn a_server_nobody_prepared_makes_its_own_keys_and_keeps_them() {
     }
 
     let alice = own_user(&server, 1);
-    Client::login(server.public, &alice, "a-phone").await.leave().await;
+    Client::login(server.public, &alice, "a-phone")
+        .await
+        .leave()
+        .await;
     server.kill9().await;
     server.restart().await;
     assert_eq!(std::fs::read_to_string(&keys).unwrap(), made);
-    Client::login(server.public, &alice, "a-phone").await.leave().await;
+    Client::login(server.public, &alice, "a-phone")
+        .await
+        .leave()
+        .await;
 }
 
 #[tokio::test]
 async fn a_server_that_ends_takes_no_new_connection() {
     let mut server = Server::start(&[]).await;
-    assert_eq!(Call::get(server.public, "/health/live").send().await.status, 200);
+    assert_eq!(
+        Call::get(server.public, "/health/live").send().await.status,
+        200
+    );
     assert_eq!(server.term().await.code(), Some(0));
-    assert!(Client::try_login(server.public, &User::new(ALICE), "a-phone").await.is_none());
+    assert!(
+        Client::try_login(server.public, &User::new(ALICE), "a-phone")
+            .await
+            .is_none()
+    );
 }
 
 /// Tries to serve with these settings, and gives the line it refuses with.

@@ -62,7 +62,7 @@ async fn a_reader_who_logs_in_and_out_under_load_gets_every_message_once_in_orde
         accepted.extend(sender.await.unwrap().accepted());
     }
     assert_eq!(accepted.len(), total);
-    reader.finish(listener, &accepted, &pulse).await;
+    reader.finish(listener, &accepted).await;
     reader.assert_gapless();
     reader.assert_nothing_waits(listener).await;
 }

@@ -20,7 +20,10 @@ async fn a_line_from_1_arrives_at_108_and_shows_six_frames() {
     let message = six_frames(&mut one, &mut other, "cdsgrbgppoodp0gvpb60").await;
     assert_eq!(message.str("from"), "kybqdp");
     assert_eq!(message.str("to"), "7b4v1b");
-    assert_eq!(message.raw("payload"), r#"{"msg_type":"text","text":"1to108"}"#);
+    assert_eq!(
+        message.raw("payload"),
+        r#"{"msg_type":"text","text":"1to108"}"#
+    );
 }
 
 #[tokio::test]
@@ -31,7 +34,10 @@ async fn a_line_from_108_arrives_at_1_and_shows_six_frames() {
     let message = six_frames(&mut other, &mut one, "cdsgrbgppoodp0gvpb6g").await;
     assert_eq!(message.str("from"), "7b4v1b");
     assert_eq!(message.str("to"), "kybqdp");
-    assert_eq!(message.raw("payload"), r#"{"msg_type":"text","text":"108to1"}"#);
+    assert_eq!(
+        message.raw("payload"),
+        r#"{"msg_type":"text","text":"108to1"}"#
+    );
 }
 
 #[tokio::test]
@@ -48,7 +54,8 @@ async fn both_lines_cross() {
 async fn the_literal_ack_of_the_notes_acks_the_message_msgid() {
     let server = Server::start(&[]).await;
     let (mut one, mut other) = both(&server).await;
-    one.send(c2c("msgid", "7b4v1b", r#""the id is the word""#)).await;
+    one.send(c2c("msgid", "7b4v1b", r#""the id is the word""#))
+        .await;
     other.receives("msgid").await;
     other.send("CLIENT_ACK,type,msgid,did").await;
     other.ack_ok("msgid").await;
@@ -65,7 +72,8 @@ async fn the_slash_after_ws_may_be_left_out() {
 /// Users 1 and 108, connected as the notes do: a token in the query and nothing that names a device.
 async fn both(server: &Server) -> (Client, Client) {
     let mut one = Client::open(server.public, &format!("/ws/?authorization={TOKEN_OF_1}")).await;
-    let mut other = Client::open(server.public, &format!("/ws/?authorization={TOKEN_OF_108}")).await;
+    let mut other =
+        Client::open(server.public, &format!("/ws/?authorization={TOKEN_OF_108}")).await;
     for client in [&mut one, &mut other] {
         let summary = client.frame().await;
         assert!(summary.is("S2C"), "{summary:?}");

@@ -270,7 +270,8 @@ impl Device {
             return;
         };
         if let Err((_, (_, ticket))) = self.services.reads.submit((me.clone(), ticket), read) {
-            self.machine.page(self.services.clock.now_ms(), ticket, None);
+            self.machine
+                .page(self.services.clock.now_ms(), ticket, None);
         }
     }
 

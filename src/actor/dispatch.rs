@@ -79,11 +79,17 @@ impl Outlet<Asker> for Dispatch {
 }
 
 /// Hands news to the devices they concern, in the order of the commits.
-pub fn route<M: Member>(registry: &Registry<M>, news: Vec<News>, mut leave: impl FnMut(&M, Letter)) {
+pub fn route<M: Member>(
+    registry: &Registry<M>,
+    news: Vec<News>,
+    mut leave: impl FnMut(&M, Letter),
+) {
     for item in news {
         match item {
             News::Row(row) => {
-                registry.lookup(row.message.to, |device| leave(device, Letter::Row(row.clone())));
+                registry.lookup(row.message.to, |device| {
+                    leave(device, Letter::Row(row.clone()))
+                });
             }
             News::Head { uid, head } => {
                 registry.lookup(uid, |device| leave(device, Letter::Head(head)));

@@ -210,7 +210,10 @@ mod tests {
         let second = registry.find_or_insert(Uid(1), &phone, || Process::new(2));
         assert_eq!(second.serial, 2);
         registry.register(Uid(1), &phone, 1, 10);
-        assert!(seen(&registry, 1).is_empty(), "the dead one registers nothing");
+        assert!(
+            seen(&registry, 1).is_empty(),
+            "the dead one registers nothing"
+        );
         registry.register(Uid(1), &phone, 2, 11);
         registry.remove(Uid(1), &phone, 1);
         assert_eq!(seen(&registry, 1), [2]);

@@ -78,7 +78,7 @@ impl Json {
             return Err(fault(&frame, "type is missing"));
         };
         match kind.to_ascii_uppercase().as_str() {
-            "C2C" => self.send(frame),
+            "C2C" => Ok(Inbound::Command(Command::Send(self.draft(frame)?))),
             kind if kind.starts_with("WEBRTC_") => self.signal(kind, frame),
             "CLIENT_ACK" => ack(frame),
             "SYNC" => self.sync(frame),
@@ -88,6 +88,17 @@ impl Json {
                 None => Err(fault(&frame, "token is missing")),
             },
             _ => Err(fault(&frame, "type is not known")),
+        }
+    }
+
+    /// Reads a message to be stored, for those who send no other frames; `type` may be left out.
+    pub fn decode_message(&self, text: &str) -> Result<Draft, Fault> {
+        let frame: Frame<'_> =
+            serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+        match frame.r#type.as_deref() {
+            None => self.draft(frame),
+            Some(kind) if kind.eq_ignore_ascii_case("C2C") => self.draft(frame),
+            Some(_) => Err(fault(&frame, "type is not that of a stored message")),
         }
     }
 
@@ -134,7 +145,11 @@ impl Json {
                 }
                 out.push(']');
                 number(&mut out, "next", *next);
-                out.push_str(if *more { ",\"more\":true}" } else { ",\"more\":false}" });
+                out.push_str(if *more {
+                    ",\"more\":true}"
+                } else {
+                    ",\"more\":false}"
+                });
             }
             Event::Status(states) => self.states(&mut out, states),
             Event::RefreshOk { expire_at } => {
@@ -163,21 +178,24 @@ impl Json {
         Some(out)
     }
 
-    fn send(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+    fn draft(&self, frame: Frame<'_>) -> Result<Draft, Fault> {
         let (id, to, payload) = self.letter(&frame)?;
-        Ok(Inbound::Command(Command::Send(Draft {
+        Ok(Draft {
             id,
             kind: Kind::C2c,
             to,
             payload,
             created_at: frame.created_at,
-        })))
+        })
     }
 
     fn signal(&self, kind: &str, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         if kind.len() > KIND_MAX || !kind.bytes().all(plain) {
-            return Err(fault(&frame, "type has characters other than letters, digits and _, or is too long"));
+            return Err(fault(
+                &frame,
+                "type has characters other than letters, digits and _, or is too long",
+            ));
         }
         let (id, to, payload) = self.letter(&frame)?;
         Ok(Inbound::Command(Command::Signal(SignalDraft {
@@ -259,7 +277,13 @@ impl Json {
 
     fn row(&self, out: &mut String, row: &Row) {
         let message = &*row.message;
-        self.head(out, &message.id, message.kind.name(), message.from, message.to);
+        self.head(
+            out,
+            &message.id,
+            message.kind.name(),
+            message.from,
+            message.to,
+        );
         out.push_str(&message.payload);
         if let Some(created_at) = message.created_at {
             number(out, "created_at", created_at);

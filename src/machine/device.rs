@@ -421,7 +421,10 @@ impl Device {
             return Resend::Over;
         };
         let item = walk.item(slot);
-        let waiting = session.sent.last_push(item).is_some_and(|push| push >= session.taken);
+        let waiting = session
+            .sent
+            .last_push(item)
+            .is_some_and(|push| push >= session.taken);
         let written = !waiting && !session.closing && session.queued() < window;
         if written {
             session.sent.copied(walk.id(), item, session.pushed);
@@ -434,14 +437,17 @@ impl Device {
             self.walking.remove(&slot);
             match item {
                 Item::Row(seq) => drop(self.walking_rows.remove(&seq)),
-                Item::Signal(slot) => self.effects.push_back(Effect::SignalOver {
-                    slot,
-                    acked: false,
-                }),
+                Item::Signal(slot) => self
+                    .effects
+                    .push_back(Effect::SignalOver { slot, acked: false }),
             }
             self.fill();
         }
-        if written { Resend::Written } else { Resend::Skipped }
+        if written {
+            Resend::Written
+        } else {
+            Resend::Skipped
+        }
     }
 
     /// The server is going down: every connection ends after what waits for it.

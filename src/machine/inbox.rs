@@ -93,7 +93,11 @@ impl Inbox {
                 lagging = true;
             }
         }
-        let gone = if lagging { self.release() } else { Ranges::new() };
+        let gone = if lagging {
+            self.release()
+        } else {
+            Ranges::new()
+        };
         Ok((self.head, gone))
     }
 

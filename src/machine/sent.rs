@@ -153,7 +153,11 @@ impl SentLog {
             return;
         };
         // An acknowledgement taken back leaves its entry here: it is owed, so it stays.
-        if self.entries.get(&oldest).is_none_or(|entry| entry.acks == 0) {
+        if self
+            .entries
+            .get(&oldest)
+            .is_none_or(|entry| entry.acks == 0)
+        {
             return;
         }
         if let Some(entry) = self.entries.remove(&oldest) {

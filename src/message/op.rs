@@ -1,6 +1,5 @@
 //! What the committer is asked and what it answers.
 
-
 use crate::code::Code;
 use crate::id::{Did, MsgId, Seq, Uid};
 use crate::machine::ranges::Ranges;

@@ -74,12 +74,11 @@ impl<A: Send + 'static> CommitQueue<A> {
     pub fn submit(&self, asker: A, op: Op) -> Result<(), (Busy, A)> {
         match self.requests.try_send(Request::Commit(asker, op)) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
-                match request {
-                    Request::Commit(asker, _) => Err((Busy, asker)),
-                    Request::End => Ok(()),
-                }
-            }
+            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => match request
+            {
+                Request::Commit(asker, _) => Err((Busy, asker)),
+                Request::End => Ok(()),
+            },
         }
     }
 
@@ -211,7 +210,9 @@ impl<O> Committer<O> {
             }
             Ok(done)
         }));
-        attempt.unwrap_or_else(|panic| Err(EngineError(describe(&*panic)))).map_err(Some)
+        attempt
+            .unwrap_or_else(|panic| Err(EngineError(describe(&*panic))))
+            .map_err(Some)
     }
 
     fn fail(&mut self, error: &EngineError) {

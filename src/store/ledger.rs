@@ -501,10 +501,7 @@ pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, 
         record::row_key(read.uid, read.to),
     );
     engine.scan(&from, &to, &mut |key, value| {
-        match (
-            record::row_place(key),
-            record::decode::<RowRef>(key, value),
-        ) {
+        match (record::row_place(key), record::decode::<RowRef>(key, value)) {
             (Some((_, seq)), Ok(row)) if row.server_ts > oldest => found.push((seq, row)),
             (_, Ok(_)) => {}
             (_, Err(error)) => damage = Some(error),

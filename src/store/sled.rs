@@ -48,10 +48,7 @@ impl SledEngine {
         })
     }
 
-    fn with<T>(
-        &self,
-        act: impl FnOnce(&Open) -> Result<T, EngineError>,
-    ) -> Result<T, EngineError> {
+    fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, EngineError>) -> Result<T, EngineError> {
         match self.open.read().as_ref() {
             Some(open) => act(open),
             None => Err(EngineError("the store is closed after an error".into())),
@@ -116,6 +113,7 @@ impl Engine for SledEngine {
 
 impl Open {
     fn new(dir: &Path) -> Result<Open, EngineError> {
+        remove_half_written_snapshots(dir)?;
         let db = ::sled::Config::default()
             .path(dir)
             .mode(::sled::Mode::HighThroughput)
@@ -134,6 +132,28 @@ impl Open {
         File::open(dir)?.sync_all()?;
         Ok(open)
     }
+}
+
+/// A kill while sled opens can leave a snapshot under the name it has before it is whole. The next open takes it for
+/// the latest one and refuses the database as corrupt, for good; without it, the one before it is used.
+fn remove_half_written_snapshots(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            log::warn!(
+                "removed {}, left half written by a kill",
+                entry.path().display()
+            );
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Blobs {
@@ -168,5 +188,48 @@ impl From<::sled::Error> for EngineError {
 impl From<io::Error> for EngineError {
     fn from(error: io::Error) -> EngineError {
         EngineError(format!("disk: {error}"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_left_half_written_by_a_kill_does_not_keep_the_store_shut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sled");
+        let engine = SledEngine::open(&path).unwrap();
+        let mut batch = Batch::default();
+        batch.put(b"k".to_vec(), b"v".to_vec());
+        engine.apply(batch).unwrap();
+        engine.flush().unwrap();
+        drop(engine);
+        fs::write(path.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
+        assert!(
+            ::sled::open(&path).is_err(),
+            "this release is not hurt by it any more, so the remedy can go"
+        );
+        let engine = SledEngine::open(&path).unwrap();
+        assert_eq!(engine.get(b"k").unwrap(), Some(b"v".to_vec()));
+    }
+
+    #[test]
+    fn pages_that_sled_keeps_in_files_of_their_own_are_seen_and_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = SledEngine::open(dir.path()).unwrap();
+        for n in 0..8u8 {
+            let mut batch = Batch::default();
+            batch.put(vec![n], vec![n; 300_000]);
+            engine.apply(batch).unwrap();
+            engine.flush().unwrap();
+            let there = fs::read_dir(dir.path().join("blobs")).unwrap().count();
+            let synced = engine
+                .with(|open| Ok(open.blobs.lock().synced.len()))
+                .unwrap();
+            assert!(there > 0, "values of this size no longer make files");
+            assert_eq!(synced, there);
+        }
     }
 }

@@ -54,7 +54,10 @@ impl Client {
         client.did = did.to_owned();
         match client.next().await {
             Heard::Frame(summary) => {
-                assert!(summary.is("S2C"), "the first frame is no summary: {summary:?}");
+                assert!(
+                    summary.is("S2C"),
+                    "the first frame is no summary: {summary:?}"
+                );
                 assert_eq!(summary.json("payload")["msg_type"], "offline_summary");
                 client.summary = Some(summary);
                 Some(client)
@@ -72,8 +75,14 @@ impl Client {
     }
 
     /// As `open`, with these headers.
-    pub async fn open_with(listener: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
-        let mut request = format!("ws://{listener}{path}").into_client_request().unwrap();
+    pub async fn open_with(
+        listener: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
+        let mut request = format!("ws://{listener}{path}")
+            .into_client_request()
+            .unwrap();
         for &(name, value) in headers {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
@@ -83,7 +92,9 @@ impl Client {
     }
 
     async fn try_open(listener: SocketAddr, path: &str) -> Option<Self> {
-        let request = format!("ws://{listener}{path}").into_client_request().unwrap();
+        let request = format!("ws://{listener}{path}")
+            .into_client_request()
+            .unwrap();
         Self::try_connect(request).await
     }
 
@@ -102,7 +113,7 @@ impl Client {
         })
     }
 
-    /// How many messages waited at login.
+    /// How many messages waited at login, at most: exact where there are no acks above an unacked one.
     pub fn waiting(&self) -> u64 {
         let summary = self.summary.as_ref().expect("logged in").json("payload");
         super::field(&summary, "count")
@@ -144,11 +155,15 @@ impl Client {
     /// As `send`, for a server that may be killed meanwhile: then it is false.
     pub async fn try_send(&mut self, text: impl Into<String>) -> bool {
         let sending = self.socket.send(Message::text(text.into()));
-        timeout(DEADLINE, sending).await.expect("the server does not read").is_ok()
+        timeout(DEADLINE, sending)
+            .await
+            .expect("the server does not read")
+            .is_ok()
     }
 
     pub async fn send_c2c(&mut self, id: &str, to: u64, text: &str) {
-        self.send(c2c(id, &User::new(to).name, &text_payload(text))).await;
+        self.send(c2c(id, &User::new(to).name, &text_payload(text)))
+            .await;
     }
 
     /// Sends a C2C with this payload, byte for byte.
@@ -162,15 +177,20 @@ impl Client {
     }
 
     pub async fn ack_seqs(&mut self, seqs: &[u64]) {
-        self.send(format!(r#"{{"type":"CLIENT_ACK","seqs":{seqs:?}}}"#)).await;
+        self.send(format!(r#"{{"type":"CLIENT_ACK","seqs":{seqs:?}}}"#))
+            .await;
     }
 
     pub async fn ack_up_to(&mut self, seq: u64) {
-        self.send(format!(r#"{{"type":"CLIENT_ACK","up_to":{seq}}}"#)).await;
+        self.send(format!(r#"{{"type":"CLIENT_ACK","up_to":{seq}}}"#))
+            .await;
     }
 
     pub async fn send_binary(&mut self, bytes: &[u8]) {
-        self.socket.send(Message::binary(bytes.to_vec())).await.unwrap();
+        self.socket
+            .send(Message::binary(bytes.to_vec()))
+            .await
+            .unwrap();
     }
 
     /// Sends a text frame whose bytes need not be text.
@@ -183,7 +203,8 @@ impl Client {
         let pieces: Vec<_> = text.as_bytes().chunks(text.len().div_ceil(count)).collect();
         for (at, piece) in pieces.iter().enumerate() {
             let kind = if at == 0 { Data::Text } else { Data::Continue };
-            self.send_fragment(piece, kind, at + 1 == pieces.len()).await;
+            self.send_fragment(piece, kind, at + 1 == pieces.len())
+                .await;
         }
     }
 
@@ -210,7 +231,9 @@ impl Client {
                 Some(Ok(Message::Text(text))) if text.as_str() == "pong" => return Heard::Pong,
                 Some(Ok(Message::Text(text))) => return Heard::Frame(Frame::parse(&text)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map(|frame| frame.code.into())),
+                Some(Ok(Message::Close(frame))) => {
+                    return Heard::Closed(frame.map(|frame| frame.code.into()));
+                }
                 Some(Ok(other)) => panic!("the server sent {other:?}"),
                 Some(Err(_)) | None => return Heard::Closed(None),
             }
@@ -244,15 +267,20 @@ impl Client {
     }
 
     pub async fn expect(&mut self, what: &str, like: impl Fn(&Frame) -> bool) -> Frame {
-        self.hear(like)
-            .await
-            .unwrap_or_else(|| panic!("the connection ended before {what}; set aside: {:#?}", self.aside))
+        self.hear(like).await.unwrap_or_else(|| {
+            panic!(
+                "the connection ended before {what}; set aside: {:#?}",
+                self.aside
+            )
+        })
     }
 
     /// Frame 2: the server has it.
     pub async fn accepted(&mut self, id: &str) -> Frame {
-        self.expect("acceptance", |frame| frame.is("C2C_SERVER_ACK") && frame.is_about(id))
-            .await
+        self.expect("acceptance", |frame| {
+            frame.is("C2C_SERVER_ACK") && frame.is_about(id)
+        })
+        .await
     }
 
     /// Frame 3: a message.
@@ -279,8 +307,10 @@ impl Client {
 
     /// Frame 6: a device of the reader has it.
     pub async fn delivered(&mut self, id: &str) -> Frame {
-        self.expect("the receipt", |frame| frame.is("C2C_DELIVERED") && frame.is_about(id))
-            .await
+        self.expect("the receipt", |frame| {
+            frame.is("C2C_DELIVERED") && frame.is_about(id)
+        })
+        .await
     }
 
     /// The next ERROR, which must have this code.
@@ -326,14 +356,19 @@ impl Client {
 
     /// Asks for a page of this device's unacked rows.
     pub async fn sync(&mut self, after: u64, limit: u64) -> Frame {
-        self.send(format!(r#"{{"type":"SYNC","after":{after},"limit":{limit}}}"#))
-            .await;
+        self.send(format!(
+            r#"{{"type":"SYNC","after":{after},"limit":{limit}}}"#
+        ))
+        .await;
         self.expect("a page", |frame| frame.is("SYNC_PAGE")).await
     }
 
     /// Asks what became of messages to these users, and gives the states in the same order.
     pub async fn status(&mut self, of: &[(u64, &str)]) -> Vec<String> {
-        let of: Vec<_> = of.iter().map(|&(to, id)| (User::new(to).name, id.to_owned())).collect();
+        let of: Vec<_> = of
+            .iter()
+            .map(|&(to, id)| (User::new(to).name, id.to_owned()))
+            .collect();
         self.try_status(&of).await.expect("the connection is gone")
     }
 
@@ -363,7 +398,9 @@ impl Client {
 
 /// Frame 1 with this payload, byte for byte.
 pub fn c2c(id: &str, to: &str, payload: &str) -> String {
-    format!(r#"{{"id":"{id}","type":"C2C","from":"","to":"{to}","payload":{payload},"created_at":1668877742828}}"#)
+    format!(
+        r#"{{"id":"{id}","type":"C2C","from":"","to":"{to}","payload":{payload},"created_at":1668877742828}}"#
+    )
 }
 
 /// The payload of a message that is a text.

@@ -11,8 +11,9 @@ pub struct Frame {
 
 impl Frame {
     pub fn parse(text: &str) -> Self {
-        let fields = serde_json::from_str(text)
-            .unwrap_or_else(|error| panic!("the server sent a frame that is no JSON object ({error}): {text}"));
+        let fields = serde_json::from_str(text).unwrap_or_else(|error| {
+            panic!("the server sent a frame that is no JSON object ({error}): {text}")
+        });
         Self {
             text: text.to_owned(),
             fields,
@@ -49,20 +50,24 @@ impl Frame {
     }
 
     pub fn num(&self, name: &str) -> u64 {
-        serde_json::from_str(self.raw(name)).unwrap_or_else(|_| panic!("no whole number `{name}` in {}", self.text))
+        serde_json::from_str(self.raw(name))
+            .unwrap_or_else(|_| panic!("no whole number `{name}` in {}", self.text))
     }
 
     pub fn flag(&self, name: &str) -> bool {
-        serde_json::from_str(self.raw(name)).unwrap_or_else(|_| panic!("no true or false `{name}` in {}", self.text))
+        serde_json::from_str(self.raw(name))
+            .unwrap_or_else(|_| panic!("no true or false `{name}` in {}", self.text))
     }
 
     pub fn nums(&self, name: &str) -> Vec<u64> {
-        serde_json::from_str(self.raw(name)).unwrap_or_else(|_| panic!("no list of numbers `{name}` in {}", self.text))
+        serde_json::from_str(self.raw(name))
+            .unwrap_or_else(|_| panic!("no list of numbers `{name}` in {}", self.text))
     }
 
     /// The value of a field, parsed.
     pub fn json(&self, name: &str) -> Value {
-        serde_json::from_str(self.raw(name)).unwrap_or_else(|error| panic!("`{name}` ({error}) in {}", self.text))
+        serde_json::from_str(self.raw(name))
+            .unwrap_or_else(|error| panic!("`{name}` ({error}) in {}", self.text))
     }
 
     /// The value of a field, byte for byte.

@@ -54,7 +54,9 @@ impl Call {
     }
 
     pub async fn send(self) -> Answer {
-        tokio::task::spawn_blocking(move || self.send_blocking()).await.unwrap()
+        tokio::task::spawn_blocking(move || self.send_blocking())
+            .await
+            .unwrap()
     }
 
     fn send_blocking(self) -> Answer {
@@ -110,7 +112,10 @@ impl Answer {
         assert_eq!(self.status, status, "{self:?}");
         let json = self.json();
         assert_eq!(super::keys(&json), ["code", "msg", "payload"], "{self:?}");
-        assert!(json["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{self:?}");
+        assert!(
+            json["msg"].as_str().is_some_and(|msg| !msg.is_empty()),
+            "{self:?}"
+        );
         super::field(&json, "code")
     }
 }

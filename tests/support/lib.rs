@@ -1,7 +1,13 @@
 //! The vocabulary of the black-box tests: a server that is a real process, devices that are real WebSocket clients.
 //! Nothing here looks inside the server; it knows the contract only.
 // Each test binary compiles all of this and speaks a part of it.
-#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 mod client;
 mod frame;

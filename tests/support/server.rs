@@ -117,7 +117,10 @@ impl Server {
 
     /// The number behind a name on the admin listener's `/metrics`.
     pub async fn metric(&self, name: &str) -> f64 {
-        let page = Call::get(self.admin, "/metrics").bearer(ADMIN_TOKEN).send().await;
+        let page = Call::get(self.admin, "/metrics")
+            .bearer(ADMIN_TOKEN)
+            .send()
+            .await;
         assert_eq!(page.status, 200);
         page.body
             .lines()
@@ -162,7 +165,11 @@ impl Refusal {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let Output { status, stdout, stderr } = timeout(DEADLINE, ran)
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = timeout(DEADLINE, ran)
             .await
             .unwrap_or_else(|_| panic!("`yizhan {}` is still running", arguments.join(" ")))
             .unwrap();
@@ -183,7 +190,11 @@ impl Refusal {
     /// Holds that the start failed with exactly one line on standard error, and gives that line.
     pub fn one_line(&self) -> &str {
         assert!(!self.status.success(), "it started: {}", self.stdout);
-        assert!(!self.stdout.contains("yizhan ready"), "it was ready: {}", self.stdout);
+        assert!(
+            !self.stdout.contains("yizhan ready"),
+            "it was ready: {}",
+            self.stdout
+        );
         let line = self.stderr.trim_end();
         assert!(!line.is_empty(), "it did not say why");
         assert!(!line.contains('\n'), "more than one line:\n{line}");
@@ -193,7 +204,10 @@ impl Refusal {
 
 /// Runs one `yizhan` command that must succeed and gives its standard output.
 pub fn cli(arguments: &[&str]) -> String {
-    let output = std::process::Command::new(BINARY).args(arguments).output().unwrap();
+    let output = std::process::Command::new(BINARY)
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "yizhan {}: {}",
@@ -212,14 +226,20 @@ fn serve_arguments(arguments: &[&str], data: &Path, sets: &[&str]) -> Vec<String
         format!("store.path={}", data.display()),
         format!("admin.token={ADMIN_TOKEN}"),
     ];
-    for set in ours.into_iter().chain(sets.iter().map(|&set| set.to_owned())) {
+    for set in ours
+        .into_iter()
+        .chain(sets.iter().map(|&set| set.to_owned()))
+    {
         all.push("--set".to_owned());
         all.push(set);
     }
     all
 }
 
-async fn launch(arguments: &[String], home: &Path) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr, SocketAddr) {
+async fn launch(
+    arguments: &[String],
+    home: &Path,
+) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr, SocketAddr) {
     let log: File = OpenOptions::new()
         .create(true)
         .append(true)

@@ -45,8 +45,6 @@ pub struct Reader {
     user: User,
     did: String,
     rng: Rng,
-    /// Acks every message as it comes.
-    eager: bool,
     /// The seq of each message, by (from, id).
     rows: BTreeMap<(String, String), u64>,
     by_seq: BTreeMap<u64, (String, String)>,
@@ -100,7 +98,13 @@ impl Sender {
     }
 
     /// Sends with at most `window` unaccepted at a time, until `total` are accepted or the connection ends.
-    pub async fn stream(&mut self, listener: SocketAddr, window: usize, total: u64, pulse: &Pulse) -> End {
+    pub async fn stream(
+        &mut self,
+        listener: SocketAddr,
+        window: usize,
+        total: u64,
+        pulse: &Pulse,
+    ) -> End {
         let Some(mut client) = self.login(listener).await else {
             return End::Closed(None);
         };
@@ -147,7 +151,12 @@ impl Sender {
 
     /// Asks STATUS while the reader is away, of everything not yet seen delivered and of some that was, and holds the
     /// answers to what sender and reader know. None if the connection ends first.
-    pub async fn check_status(&mut self, listener: SocketAddr, reader: &Reader, rng: &mut Rng) -> Option<()> {
+    pub async fn check_status(
+        &mut self,
+        listener: SocketAddr,
+        reader: &Reader,
+        rng: &mut Rng,
+    ) -> Option<()> {
         let mut client = self.login(listener).await?;
         let numbers: Vec<_> = (1..=self.made)
             .filter(|number| !self.settled.contains(number) || rng.u32(..50) == 0)
@@ -186,19 +195,30 @@ impl Sender {
     }
 
     /// Sends some accepted messages again: each gets the answer it got before. That no second row is made the reader sees.
-    pub async fn repeat_some(&mut self, listener: SocketAddr, count: usize, rng: &mut Rng) -> Option<()> {
+    pub async fn repeat_some(
+        &mut self,
+        listener: SocketAddr,
+        count: usize,
+        rng: &mut Rng,
+    ) -> Option<()> {
         let mut client = self.login(listener).await?;
         let accepted: Vec<_> = self.accepted.keys().copied().collect();
         for _ in 0..count {
-            let Some(number) = rng.choice(&accepted).copied() else { break };
+            let Some(number) = rng.choice(&accepted).copied() else {
+                break;
+            };
             let id = self.id(number);
             if !client.try_send(self.message(number)).await {
                 return None;
             }
-            let again = client.hear(|frame| frame.is("C2C_SERVER_ACK") && frame.is_about(&id)).await?;
+            let again = client
+                .hear(|frame| frame.is("C2C_SERVER_ACK") && frame.is_about(&id))
+                .await?;
             self.accept(&again);
             if self.delivered.contains(&number) {
-                client.hear(|frame| frame.is("C2C_DELIVERED") && frame.is_about(&id)).await?;
+                client
+                    .hear(|frame| frame.is("C2C_DELIVERED") && frame.is_about(&id))
+                    .await?;
             }
         }
         client.vanish();
@@ -228,7 +248,10 @@ impl Sender {
         let number = number(&frame.id());
         let server_ts = frame.num("server_ts");
         let before = *self.accepted.entry(number).or_insert(server_ts);
-        assert_eq!(before, server_ts, "another server_ts for a message accepted before: {frame:?}");
+        assert_eq!(
+            before, server_ts,
+            "another server_ts for a message accepted before: {frame:?}"
+        );
         self.unaccepted.retain(|&waiting| waiting != number);
     }
 
@@ -243,7 +266,6 @@ impl Reader {
             user: User::new(uid),
             did: "reading".to_owned(),
             rng,
-            eager: false,
             rows: BTreeMap::new(),
             by_seq: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -257,20 +279,22 @@ impl Reader {
     }
 
     pub fn has(&self, messages: &Messages) -> bool {
-        messages.iter().all(|message| self.rows.contains_key(message))
+        messages
+            .iter()
+            .all(|message| self.rows.contains_key(message))
     }
 
     pub fn received_count(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether the server has confirmed an ack of every message received.
-    pub fn is_even(&self) -> bool {
-        self.confirmed.len() == self.rows.len()
-    }
-
     /// Receives and acks until `enough`, which is asked before every frame, or the end of the connection.
-    pub async fn read(&mut self, client: &mut Client, pulse: &Pulse, mut enough: impl FnMut(&Self) -> bool) -> End {
+    pub async fn read(
+        &mut self,
+        client: &mut Client,
+        pulse: &Pulse,
+        mut enough: impl FnMut(&Self) -> bool,
+    ) -> End {
         let mut here = BTreeSet::new();
         let mut unacked = Vec::new();
         while !enough(self) {
@@ -281,9 +305,16 @@ impl Reader {
             };
             pulse.beat();
             if frame.is("C2C") {
-                unacked.push(self.receive(&frame, &mut here));
+                let seq = self.receive(&frame);
+                let highest = here.last().copied().unwrap_or(0);
+                let again = !here.insert(seq);
+                assert!(
+                    again || seq > highest,
+                    "{seq} came after {highest} on one connection: {frame:?}"
+                );
+                unacked.push(seq);
                 // Some wait for the next, so that acks of several at once are seen.
-                if (self.eager || self.rng.u8(..) < 150) && !self.ack(client, &mut unacked).await {
+                if self.rng.u8(..) < 150 && !self.ack(client, &mut unacked).await {
                     return End::Closed(client.closed().await);
                 }
             } else if frame.is("CLIENT_ACK_OK") {
@@ -296,21 +327,39 @@ impl Reader {
     }
 
     /// Receives and acks until these are here. None if the connection ends first.
-    pub async fn drain(&mut self, client: &mut Client, messages: &Messages, pulse: &Pulse) -> Option<()> {
-        match self.read(client, pulse, |reader| reader.has(messages)).await {
+    pub async fn drain(
+        &mut self,
+        client: &mut Client,
+        messages: &Messages,
+        pulse: &Pulse,
+    ) -> Option<()> {
+        match self
+            .read(client, pulse, |reader| reader.has(messages))
+            .await
+        {
             End::Done => Some(()),
             End::Closed(_) => None,
         }
     }
 
-    /// Receives and acks until these are here and the server has confirmed every ack, on a fresh connection.
-    pub async fn finish(&mut self, listener: SocketAddr, messages: &Messages, pulse: &Pulse) {
-        self.eager = true;
+    /// Pages through what is unacked and acks it, until there is nothing more; then these must be here.
+    pub async fn finish(&mut self, listener: SocketAddr, messages: &Messages) {
         let mut client = self.login(listener).await.expect("the server is there");
-        let end = self
-            .read(&mut client, pulse, |reader| reader.has(messages) && reader.is_even())
-            .await;
-        assert_eq!(end, End::Done);
+        loop {
+            let page = client.sync(0, 100).await.frames("messages");
+            self.receive_all(client.take_aside());
+            self.receive_all(page.clone());
+            if page.is_empty() {
+                break;
+            }
+            let seqs: Vec<_> = page.iter().map(Frame::seq).collect();
+            self.tried.extend(&seqs);
+            client.ack_seqs(&seqs).await;
+            assert_eq!(client.ack_ok_numbers().await.nums("seqs"), seqs);
+            self.receive_all(client.take_aside());
+            self.confirmed.extend(&seqs);
+        }
+        assert!(self.has(messages), "an accepted message never came");
         client.leave().await;
     }
 
@@ -329,26 +378,35 @@ impl Reader {
         assert_eq!(seqs, expected, "a number is missing");
     }
 
-    fn receive(&mut self, frame: &Frame, here: &mut BTreeSet<u64>) -> u64 {
+    fn receive_all(&mut self, frames: Vec<Frame>) {
+        for frame in frames.iter().filter(|frame| frame.is("C2C")) {
+            self.receive(frame);
+        }
+    }
+
+    /// Takes a message into the books, whichever way it came, and gives its number.
+    fn receive(&mut self, frame: &Frame) -> u64 {
         let (from, id, seq) = (frame.str("from"), frame.id(), frame.seq());
         assert!(
             !self.confirmed.contains(&seq),
             "its ack was confirmed and it came back: {frame:?}"
         );
-        if !here.contains(&seq) {
-            let highest = here.last().copied().unwrap_or(0);
-            assert!(seq > highest, "{seq} came after {highest} on one connection: {frame:?}");
-            here.insert(seq);
-        }
         let message = (from.clone(), id.clone());
         if let Some(&row) = self.rows.get(&message) {
             assert_eq!(row, seq, "a second row for one message: {frame:?}");
             return seq;
         }
         let number = number(&id);
-        assert_eq!(frame.raw("payload"), payload(&id, number), "not what was sent");
+        assert_eq!(
+            frame.raw("payload"),
+            payload(&id, number),
+            "not what was sent"
+        );
         let before = self.last.insert(from, number).unwrap_or(0);
-        assert!(number > before, "{number} first came after {before}: {frame:?}");
+        assert!(
+            number > before,
+            "{number} first came after {before}: {frame:?}"
+        );
         let other = self.by_seq.insert(seq, message.clone());
         assert_eq!(other, None, "one number for two messages: {frame:?}");
         self.rows.insert(message, seq);
@@ -369,7 +427,11 @@ impl Reader {
                 }
                 true
             }
-            1 => client.try_send(format!(r#"{{"type":"CLIENT_ACK","seqs":{seqs:?}}}"#)).await,
+            1 => {
+                client
+                    .try_send(format!(r#"{{"type":"CLIENT_ACK","seqs":{seqs:?}}}"#))
+                    .await
+            }
             _ => {
                 client
                     .try_send(format!(r#"{{"type":"CLIENT_ACK","up_to":{highest}}}"#))
@@ -379,18 +441,27 @@ impl Reader {
     }
 
     fn confirm(&mut self, frame: &Frame, here: &BTreeSet<u64>) {
-        let covered: Vec<u64> = if frame.has("seqs") {
-            frame.nums("seqs")
-        } else if frame.has("up_to") {
-            here.range(..=frame.num("up_to")).copied().collect()
-        } else {
-            let id = frame.id();
-            let row = here.iter().copied().find(|seq| self.by_seq[seq].1 == id);
-            vec![row.unwrap_or_else(|| panic!("an ack confirmed of what was not sent here: {frame:?}"))]
-        };
+        let covered: Vec<u64> =
+            if frame.has("seqs") {
+                frame.nums("seqs")
+            } else if frame.has("up_to") {
+                here.range(..=frame.num("up_to")).copied().collect()
+            } else {
+                let id = frame.id();
+                let row = here.iter().copied().find(|seq| self.by_seq[seq].1 == id);
+                vec![row.unwrap_or_else(|| {
+                    panic!("an ack confirmed of what was not sent here: {frame:?}")
+                })]
+            };
         for seq in covered {
-            assert!(here.contains(&seq), "confirmed, and not sent here: {frame:?}");
-            assert!(self.tried.contains(&seq), "confirmed, and never acked: {frame:?}");
+            assert!(
+                here.contains(&seq),
+                "confirmed, and not sent here: {frame:?}"
+            );
+            assert!(
+                self.tried.contains(&seq),
+                "confirmed, and never acked: {frame:?}"
+            );
             self.confirmed.insert(seq);
         }
     }
@@ -398,7 +469,10 @@ impl Reader {
 
 /// The number inside an id.
 fn number(id: &str) -> u64 {
-    id.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap()
+    id.rsplit('-')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap()
 }
 
 /// A payload that can be known from the id alone, of changing length.

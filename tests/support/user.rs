@@ -31,7 +31,10 @@ impl User {
     }
 
     pub fn with_token(uid: u64, token: &str) -> Self {
-        let name = claims(token)["uid"].as_str().expect("a token names its user").to_owned();
+        let name = claims(token)["uid"]
+            .as_str()
+            .expect("a token names its user")
+            .to_owned();
         Self {
             uid,
             name,
@@ -41,18 +44,29 @@ impl User {
 
     /// A fresh refresh token for this user.
     pub fn refresh_token(&self) -> String {
-        let minted = cli(&["token", &self.uid.to_string(), "--refresh", "--config", SEED]);
+        let minted = cli(&[
+            "token",
+            &self.uid.to_string(),
+            "--refresh",
+            "--config",
+            SEED,
+        ]);
         minted.trim().to_owned()
     }
 
     /// When the token expires, in milliseconds.
     pub fn expiry(&self) -> u64 {
-        claims(&self.token)["exp"].as_u64().expect("a token says when it expires")
+        claims(&self.token)["exp"]
+            .as_u64()
+            .expect("a token says when it expires")
     }
 }
 
 /// The claims inside a token, unverified.
 fn claims(token: &str) -> Value {
-    let middle = token.split('.').nth(1).unwrap_or_else(|| panic!("not a JWT: {token}"));
+    let middle = token
+        .split('.')
+        .nth(1)
+        .unwrap_or_else(|| panic!("not a JWT: {token}"));
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(middle).unwrap()).unwrap()
 }

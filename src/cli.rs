@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Settings, Sources};
+use crate::id::{Hashids, Uid};
+use crate::node::Node;
+use crate::token::{Claims, Kind, Tokens};
+
+/// An instant-messaging server: what it has acknowledged reaches every device of its reader, once as the reader sees
+/// it, whatever process dies in between, and the sender is told when.
+#[derive(Debug, Parser)]
+#[command(name = "yizhan", version, about)]
+struct Cli {
+    #[command(flatten)]
+    sources: SourceArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// A settings file, over the defaults and over the files before it; may be given several times
+    #[arg(long = "config", value_name = "FILE", global = true)]
+    files: Vec<PathBuf>,
+    /// One setting, over everything else; may be given several times
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
+    sets: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct ServeArgs {
+    /// Adds a login for anybody (POST /v1/dev/token); only on loopback addresses
+    #[arg(long)]
+    dev: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server (the default command)
+    Serve(ServeArgs),
+    /// Prints a token for a user
+    Token {
+        /// The user's number
+        uid: u64,
+        /// A refresh token, good for getting access tokens and for nothing else
+        #[arg(long)]
+        refresh: bool,
+        /// How long it is good, in milliseconds [default: auth.token_ttl_ms or auth.refresh_ttl_ms]
+        #[arg(long, value_name = "MS")]
+        ttl: Option<u64>,
+    },
+    /// Prints the hashid of a user's number, or the number of a hashid
+    Uid {
+        /// Digits alone are taken for a number
+        #[arg(value_name = "NUMBER|HASHID")]
+        uid: String,
+    },
+    /// Prints the settings in force, with secrets hidden
+    Config,
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> Result<()> {
+    let cli = Cli::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    let settings = Settings::load(&Sources {
+        files: cli.sources.files,
+        env: environment(),
+        sets: cli.sources.sets,
+    })?;
+    match cli.command {
+        None => serve(settings, cli.serve),
+        Some(Command::Serve(args)) => serve(
+            settings,
+            ServeArgs {
+                dev: args.dev || cli.serve.dev,
+            },
+        ),
+        Some(Command::Token { uid, refresh, ttl }) => token(&settings, Uid(uid), refresh, ttl),
+        Some(Command::Uid { uid }) => translate(&settings, &uid),
+        Some(Command::Config) => print(&settings.redacted()),
+    }
+}
+
+/// The variables that are text; a setting cannot be anything else.
+fn environment() -> Vec<(String, String)> {
+    let text = |(key, value): (OsString, OsString)| {
+        Some((key.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn serve(settings: Settings, args: ServeArgs) -> Result<()> {
+    let system = actix::System::new();
+    system.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let node = Node::start(settings, args.dev)?;
+        print(&format!(
+            "yizhan ready public={} admin={}",
+            node.public_addr(),
+            node.admin_addr()
+        ))?;
+        node.serve(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+        Ok(())
+    })
+}
+
+fn token(settings: &Settings, uid: Uid, refresh: bool, ttl: Option<u64>) -> Result<()> {
+    let hashids = Hashids::new(&settings.ids).map_err(|e| anyhow!(e))?;
+    let (keys, _) = config::keys::resolve(settings).context("the keys cannot be had")?;
+    let (kind, default_ttl) = match refresh {
+        true => (Kind::Refresh, settings.auth.refresh_ttl_ms),
+        false => (Kind::Access, settings.auth.token_ttl_ms),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    let claims = Claims {
+        uid,
+        exp_ms: now.saturating_add(ttl.unwrap_or(default_ttl)),
+        kind,
+    };
+    let tokens = Tokens::new(keys.jwt_key.expose(), hashids);
+    print(&tokens.mint(&claims)?)
+}
+
+fn translate(settings: &Settings, text: &str) -> Result<()> {
+    let hashids = Hashids::new(&settings.ids).map_err(|e| anyhow!(e))?;
+    if text.bytes().all(|b| b.is_ascii_digit())
+        && let Ok(number) = text.parse()
+    {
+        return print(&hashids.encode(Uid(number)));
+    }
+    match hashids.decode(text) {
+        Ok(uid) => print(&uid.to_string()),
+        Err(error) => bail!("{text} names no user: {error}"),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(out.flush()?)
+}

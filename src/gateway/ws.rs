@@ -1,0 +1,377 @@
+//! The adapter between one WebSocket and one device.
+//!
+//! When a client stops reading, its WebSocket context is no longer polled: timers and mailbox of this actor freeze. So
+//! nothing that matters lives here; the socket itself is cut by the kernel after `device.write_deadline_ms`, and the
+//! end of this actor, however it comes, tells the device.
+
+use std::time::{Duration, Instant};
+
+use actix::fut::WrapFuture;
+use actix::{Actor, ActorContext, AsyncContext, StreamHandler};
+use actix_http::ws::{Codec, Item, ProtocolError};
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
+use bytes::{Bytes, BytesMut};
+
+use crate::actor::device::{Ask, Report};
+use crate::actor::login::{self, Attachment};
+use crate::actor::outbox::Taken;
+use crate::code::{Close, Code};
+use crate::codec::Inbound;
+use crate::http::reply::{self, bearer};
+use crate::http::state::AppState;
+use crate::id::Did;
+use crate::message::{Command, Event, Fault};
+use crate::token::{Claims, Kind, TokenError};
+
+use super::guard::{FrameGuard, Verdict};
+
+/// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a connection names in its query, where a header does not.
+#[derive(serde::Deserialize)]
+pub struct Query {
+    authorization: Option<String>,
+    did: Option<String>,
+    dtype: Option<String>,
+    errors: Option<String>,
+}
+
+/// `GET /ws`: checks the token, attaches to the device, and upgrades.
+pub async fn connect(
+    req: HttpRequest,
+    payload: web::Payload,
+    query: web::Query<Query>,
+    state: web::Data<AppState>,
+) -> HttpResponse {
+    match log_in(&req, &query, &state).await {
+        Ok(attachment) => upgrade(&req, payload, &state, Ok(attachment)),
+        Err(refused) if query.errors.as_deref() == Some("close") => {
+            upgrade(&req, payload, &state, Err(refused))
+        }
+        Err(refused) => {
+            state.services.metrics.refused(refused.code);
+            reply::refused(&refused)
+        }
+    }
+}
+
+/// One WebSocket.
+struct Socket {
+    state: web::Data<AppState>,
+    attached: Result<Attachment, Fault>,
+    verdict: Verdict,
+    fragments: Option<Fragments>,
+    heard: Instant,
+    closing: bool,
+}
+
+/// A message that comes in several frames.
+struct Fragments {
+    text: bool,
+    bytes: BytesMut,
+}
+
+async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<Attachment, Fault> {
+    let header = req.headers().get(AUTHORIZATION);
+    let token = match header {
+        Some(header) => header.to_str().ok().map(bearer),
+        None => query.authorization.as_deref().map(bearer),
+    };
+    let claims = check(token.unwrap_or_default(), state).map_err(|error| reply::token(&error))?;
+    let did = named(req, "did", query.did.as_deref())?;
+    let did = did.or_else(|| state.settings.device.default_did().map(str::to_string));
+    let Some(did) = did else {
+        return Err(Fault::because(
+            Code::BadFrame,
+            "did is missing: name the device",
+        ));
+    };
+    let did = Did::parse(&did).map_err(|e| Fault::because(Code::BadFrame, format!("did {e}")))?;
+    let dtype = named(req, "dtype", query.dtype.as_deref())?;
+    if let Some(dtype) = &dtype {
+        // A device type follows the rule of device ids.
+        Did::parse(dtype).map_err(|e| Fault::because(Code::BadFrame, format!("dtype {e}")))?;
+    }
+    if state.is_draining() {
+        return Err(Fault::because(Code::Busy, "the server is going down"));
+    }
+    let good_until = claims
+        .exp_ms
+        .saturating_add(state.settings.auth.expiry_leeway_ms);
+    login::attach(&state.services, claims.uid, &did, good_until)
+        .await
+        .map_err(Fault::new)
+}
+
+/// An access token that is good now.
+fn check(token: &str, state: &AppState) -> Result<Claims, TokenError> {
+    let leeway = state.settings.auth.expiry_leeway_ms;
+    let now = state.services.clock.now_ms();
+    let claims = state.tokens.verify(token, now, leeway)?;
+    match claims.kind {
+        Kind::Access => Ok(claims),
+        Kind::Refresh => Err(TokenError::Invalid),
+    }
+}
+
+/// A value from its header, or else from the query.
+fn named(req: &HttpRequest, name: &str, query: Option<&str>) -> Result<Option<String>, Fault> {
+    let Some(header) = req.headers().get(name) else {
+        return Ok(query.map(str::to_string));
+    };
+    match header.to_str() {
+        Ok(value) => Ok(Some(value.to_string())),
+        Err(_) => Err(Fault::because(
+            Code::BadFrame,
+            format!("{name} is not plain text"),
+        )),
+    }
+}
+
+fn upgrade(
+    req: &HttpRequest,
+    payload: web::Payload,
+    state: &web::Data<AppState>,
+    attached: Result<Attachment, Fault>,
+) -> HttpResponse {
+    let mut response = match handshake(req) {
+        Ok(response) => response,
+        Err(error) => {
+            return reply::refused(&Fault::because(
+                Code::BadFrame,
+                format!("this address is for WebSockets: {error}"),
+            ));
+        }
+    };
+    let max_frame = state.settings.listen.max_frame;
+    let (stream, verdict) = FrameGuard::new(payload, max_frame);
+    let socket = Socket {
+        state: state.clone(),
+        attached,
+        verdict,
+        fragments: None,
+        heard: Instant::now(),
+        closing: false,
+    };
+    let codec = Codec::new().max_size(max_frame);
+    response.streaming(WebsocketContext::with_codec(socket, stream, codec))
+}
+
+impl Socket {
+    fn write(&self, event: &Event, ctx: &mut WebsocketContext<Self>) {
+        if let Some(frame) = self.state.json.encode(event) {
+            ctx.text(frame);
+        }
+    }
+
+    fn write_all(&mut self, taken: Taken, ctx: &mut WebsocketContext<Self>) {
+        for event in &taken.events {
+            match event {
+                Event::Close(close) => self.close(*close, ctx),
+                event => self.write(event, ctx),
+            }
+        }
+        if taken.wanted {
+            self.report(Report::Alive);
+        }
+    }
+
+    fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        ctx.close(Some(CloseReason {
+            code: CloseCode::from(close.number()),
+            description: Some(close.reason().to_string()),
+        }));
+        ctx.run_later(LINGER, |_, ctx| ctx.stop());
+    }
+
+    fn fault(&self, fault: Fault, ctx: &mut WebsocketContext<Self>) {
+        self.state.services.metrics.refused(fault.code);
+        let server_ts = self.state.services.clock.now_ms();
+        self.write(&Event::Error { fault, server_ts }, ctx);
+    }
+
+    fn report(&self, report: Report) {
+        if let Ok(attachment) = &self.attached {
+            // A device that is too busy to hear of it hears of the next one.
+            let _ = attachment.device().addr().try_send(report);
+        }
+    }
+
+    fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
+        match self.state.json.decode(text) {
+            Ok(Inbound::Command(command)) => self.ask(command, ctx),
+            Ok(Inbound::Refresh(token)) => self.refresh(&token, ctx),
+            Ok(Inbound::Ping) => {
+                ctx.text("pong");
+                self.report(Report::Alive);
+            }
+            Err(fault) => self.fault(fault, ctx),
+        }
+    }
+
+    /// Hands the command on; while the device's mailbox is full, nothing more is read from the socket.
+    fn ask(&mut self, command: Command, ctx: &mut WebsocketContext<Self>) {
+        let Ok(attachment) = &self.attached else {
+            return;
+        };
+        let epoch = attachment.epoch();
+        let addr = attachment.device().addr().clone();
+        match addr.try_send(Ask { epoch, command }) {
+            Ok(()) => {}
+            Err(actix::prelude::SendError::Full(ask)) => {
+                // A device that ends meanwhile ends this connection as well.
+                let handed = async move {
+                    let _ = addr.send(ask).await;
+                };
+                ctx.wait(handed.into_actor(self));
+            }
+            Err(actix::prelude::SendError::Closed(_)) => self.close(Close::Crashed, ctx),
+        }
+    }
+
+    fn refresh(&mut self, token: &str, ctx: &mut WebsocketContext<Self>) {
+        let Ok(attachment) = &self.attached else {
+            return;
+        };
+        let (epoch, uid) = (attachment.epoch(), attachment.device().uid());
+        let claims = match check(bearer(token), &self.state) {
+            Ok(claims) if claims.uid == uid => claims,
+            Ok(_) => return self.fault(reply::token(&TokenError::Invalid), ctx),
+            Err(error) => return self.fault(reply::token(&error), ctx),
+        };
+        let leeway = self.state.settings.auth.expiry_leeway_ms;
+        let good_until = claims.exp_ms.saturating_add(leeway);
+        // It must arrive, and there is one for each frame that the client sends.
+        let renewed = Report::Renewed(epoch, good_until);
+        attachment.device().addr().do_send(renewed);
+        let expire_at = claims.exp_ms;
+        self.write(&Event::RefreshOk { expire_at }, ctx);
+    }
+
+    fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
+        let (bytes, last) = match item {
+            Item::FirstText(bytes) => return self.begin(true, &bytes),
+            Item::FirstBinary(bytes) => return self.begin(false, &bytes),
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+        };
+        let Some(fragments) = self.fragments.as_mut() else {
+            return;
+        };
+        // Bounded by the guard.
+        fragments.bytes.extend_from_slice(&bytes);
+        if !last {
+            return;
+        }
+        let Some(whole) = self.fragments.take() else {
+            return;
+        };
+        match (whole.text, std::str::from_utf8(&whole.bytes)) {
+            (true, Ok(text)) => self.text(text, ctx),
+            (true, Err(_)) => self.fault(not_utf8(), ctx),
+            (false, _) => self.fault(not_text(), ctx),
+        }
+    }
+
+    fn begin(&mut self, text: bool, bytes: &Bytes) {
+        self.fragments = Some(Fragments {
+            text,
+            bytes: BytesMut::from(&bytes[..]),
+        });
+    }
+}
+
+impl Actor for Socket {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match &mut self.attached {
+            Ok(attachment) => {
+                if let Some(mut frames) = attachment.take_frames() {
+                    // The first frame of the login leaves before anything the client sends is looked at.
+                    if let Some(taken) = frames.take() {
+                        self.write_all(taken, ctx);
+                    }
+                    ctx.add_stream(frames);
+                }
+            }
+            Err(fault) => {
+                let fault = fault.clone();
+                let close = match fault.code {
+                    Code::Storage | Code::Busy => Close::Crashed,
+                    _ => Close::Token,
+                };
+                self.fault(fault, ctx);
+                self.close(close, ctx);
+            }
+        }
+        let idle = Duration::from_millis(self.state.settings.device.idle_timeout_ms);
+        ctx.run_interval(idle / 3, move |socket, ctx| {
+            if socket.heard.elapsed() >= idle {
+                socket.close(Close::Idle, ctx);
+            } else {
+                ctx.ping(b"");
+            }
+        });
+    }
+}
+
+impl StreamHandler<Taken> for Socket {
+    fn handle(&mut self, taken: Taken, ctx: &mut Self::Context) {
+        self.write_all(taken, ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        // The device has ended, and not by our word.
+        self.close(Close::Crashed, ctx);
+    }
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Socket {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
+        self.heard = Instant::now();
+        match message {
+            Ok(Message::Text(text)) => self.text(&text, ctx),
+            Ok(Message::Binary(_)) => self.fault(not_text(), ctx),
+            Ok(Message::Continuation(item)) => self.fragment(item, ctx),
+            Ok(Message::Ping(bytes)) => {
+                ctx.pong(&bytes);
+                self.report(Report::Alive);
+            }
+            Ok(Message::Pong(_)) => self.report(Report::Alive),
+            Ok(Message::Close(reason)) => {
+                if !self.closing {
+                    ctx.close(reason);
+                }
+                ctx.stop();
+            }
+            Ok(Message::Nop) => {}
+            Err(_) if self.verdict.is_too_big() => self.close(Close::TooBig, ctx),
+            // The only error of this kind that a frame can cause is text that is not UTF-8; the frame is past, and
+            // a broken connection ends by itself.
+            Err(ProtocolError::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+                self.fault(not_utf8(), ctx);
+            }
+            Err(error) => {
+                log::debug!("a client broke the WebSocket protocol: {error}");
+                self.close(Close::Protocol, ctx);
+                ctx.stop();
+            }
+        }
+    }
+}
+
+fn not_utf8() -> Fault {
+    Fault::because(Code::BadFrame, "a text frame is not UTF-8")
+}
+
+fn not_text() -> Fault {
+    Fault::because(Code::BadFrame, "binary frames are not understood here")
+}

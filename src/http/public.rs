@@ -1,0 +1,85 @@
+//! What apps and clients may ask without a WebSocket.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::code::Code;
+use crate::gateway::ws;
+use crate::id::Uid;
+use crate::message::Fault;
+use crate::token::{Claims, Kind, TokenError};
+
+use super::reply;
+use super::state::AppState;
+
+/// The routes of the public listener; `dev` adds the developer's login.
+pub fn routes(config: &mut web::ServiceConfig, dev: bool) {
+    config
+        .route("/ws", web::get().to(ws::connect))
+        .route("/ws/", web::get().to(ws::connect))
+        .route("/health/live", web::get().to(live))
+        .route("/health/ready", web::get().to(ready))
+        .route("/v1/token/refresh", web::post().to(refresh));
+    if dev {
+        config.route("/v1/dev/token", web::post().to(dev_token));
+    }
+    config.default_service(web::to(reply::nothing_here));
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> HttpResponse {
+    reply::success(json!({}))
+}
+
+/// `GET /health/ready`: messages are accepted, or 503 and why not.
+pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    match state.trouble() {
+        None => reply::success(json!({})),
+        Some(trouble) => reply::refused(&Fault::because(Code::Busy, trouble)),
+    }
+}
+
+/// `POST /v1/token/refresh`: a new access token for a refresh token.
+async fn refresh(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    let now = state.services.clock.now_ms();
+    let shown = reply::bearer_of(req.headers());
+    match state.tokens.verify(shown, now, 0) {
+        Ok(claims) if claims.kind == Kind::Refresh => fresh(claims.uid, &state),
+        Ok(_) => reply::refused(&reply::token(&TokenError::Invalid)),
+        Err(error) => reply::refused(&reply::token(&error)),
+    }
+}
+
+#[derive(Deserialize)]
+struct DevLogin {
+    uid: u64,
+}
+
+/// `POST /v1/dev/token`: a token for anybody, on a developer's own machine.
+async fn dev_token(body: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
+    match serde_json::from_slice::<DevLogin>(&body) {
+        Ok(login) => fresh(Uid(login.uid), &state),
+        Err(error) => reply::refused(&Fault::because(
+            Code::BadFrame,
+            format!("{{\"uid\":NUMBER}} is needed: {error}"),
+        )),
+    }
+}
+
+fn fresh(uid: Uid, state: &AppState) -> HttpResponse {
+    let now = state.services.clock.now_ms();
+    let exp_ms = now.saturating_add(state.settings.auth.token_ttl_ms);
+    let claims = Claims {
+        uid,
+        exp_ms,
+        kind: Kind::Access,
+    };
+    match state.tokens.mint(&claims) {
+        Ok(token) => reply::success(json!({"token": token, "expire_at": exp_ms})),
+        Err(error) => {
+            log::error!("no token could be made: {error}");
+            reply::refused(&Fault::because(Code::Storage, "no token could be made"))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The one shape of every JSON answer: `{"code","msg","payload"}`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::code::Code;
+use crate::message::Fault;
+use crate::token::TokenError;
+
+/// Success, with what was asked for.
+pub fn success(payload: impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"code": 0, "msg": "success", "payload": payload}))
+}
+
+/// A refusal under the HTTP status that fits its code.
+pub fn refused(fault: &Fault) -> HttpResponse {
+    let status = StatusCode::from_u16(fault.code.http_status());
+    HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .json(json!({"code": fault.code.number(), "msg": fault.msg, "payload": {}}))
+}
+
+/// What a token that is not good is told.
+pub fn token(error: &TokenError) -> Fault {
+    Fault::new(error.code())
+}
+
+/// `404` for everything that is not there.
+pub async fn nothing_here(req: HttpRequest) -> HttpResponse {
+    refused(&Fault::because(
+        Code::NotFound,
+        format!("there is nothing at {} {}", req.method(), req.path()),
+    ))
+}
+
+/// The token in an `authorization` value, which may begin with `Bearer`.
+pub fn bearer(value: &str) -> &str {
+    let value = value.trim();
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => value,
+    }
+}
+
+/// The token in the `authorization` header, empty if there is none.
+pub fn bearer_of(headers: &HeaderMap) -> &str {
+    let value = headers.get(AUTHORIZATION);
+    value.and_then(|v| v.to_str().ok()).map_or("", bearer)
+}

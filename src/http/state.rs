@@ -1,0 +1,68 @@
+//! What every request may use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::actor::device::Services;
+use crate::codec::json::Json;
+use crate::config::{Secret, Settings};
+use crate::id::Hashids;
+use crate::token::Tokens;
+
+/// Shared by all workers of both listeners.
+pub struct AppState {
+    /// The settings in force.
+    pub settings: Settings,
+    /// What devices work with.
+    pub services: Arc<Services>,
+    /// Makes and checks tokens.
+    pub tokens: Tokens,
+    /// The dialect of clients.
+    pub json: Json,
+    /// Users as clients name them.
+    pub hashids: Hashids,
+    /// What an operator shows.
+    pub admin_token: Secret,
+    draining: AtomicBool,
+}
+
+impl AppState {
+    /// The state of a server that is up.
+    pub fn new(
+        settings: Settings,
+        services: Arc<Services>,
+        tokens: Tokens,
+        json: Json,
+        hashids: Hashids,
+        admin_token: Secret,
+    ) -> AppState {
+        AppState {
+            settings,
+            services,
+            tokens,
+            json,
+            hashids,
+            admin_token,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From here on nobody may log in.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the server is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Why the server is not ready; none when it is.
+    pub fn trouble(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_string());
+        }
+        let trouble = self.services.commits.health().trouble()?;
+        Some(format!("storage: {trouble}"))
+    }
+}

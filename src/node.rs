@@ -1,0 +1,300 @@
+//! The composition root: puts a server together, says where it listens, and takes it down in order.
+
+mod lock;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpServer, web};
+use socket2::SockRef;
+use tokio::time::Instant;
+
+use crate::actor::device::{Drain, Services};
+use crate::actor::dispatch::{Dispatch, Pages};
+use crate::actor::mailroom::DeviceRef;
+use crate::actor::registry::Registry;
+use crate::clock::Clock;
+use crate::codec::Bounds as FrameBounds;
+use crate::codec::json::Json;
+use crate::config::{self, Engine as EngineKind, Settings};
+use crate::http::state::AppState;
+use crate::http::{admin, public};
+use crate::id::Hashids;
+use crate::machine::device::Rules;
+use crate::machine::inbox::Bounds;
+use crate::machine::schedule::Schedule;
+use crate::metrics::Metrics;
+use crate::store::ledger::{self, Ledger, Policy};
+use crate::store::memory::MemoryEngine;
+use crate::store::sled::SledEngine;
+use crate::store::{Engine, committer, reader};
+use crate::token::Tokens;
+
+use lock::DirLock;
+
+/// How long clients have to answer the close of a server that goes down.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How long before its token ends a client is asked for a new one.
+const TOKEN_NOTICE_MS: u64 = 5 * 60 * 1000;
+/// How long a client that is too fast is told to wait.
+const RETRY_MS: u64 = 1000;
+/// How long a failed read waits.
+const READ_RETRY_MS: u64 = 200;
+/// Rows of one page at most.
+const PAGE_MAX: usize = 100;
+/// Messages of one status question at most.
+const STATUS_MAX: usize = 256;
+/// What the frame around a page takes, bytes.
+const PAGE_FRAME: usize = 256;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// Why a server does not start, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+/// A server that accepts connections.
+pub struct Node {
+    public: SocketAddr,
+    admin: SocketAddr,
+    state: web::Data<AppState>,
+    servers: Vec<Server>,
+    committer: JoinHandle<()>,
+    _lock: Option<DirLock>,
+}
+
+impl Node {
+    /// Opens the store and both listeners; must run inside an actix system.
+    pub fn start(settings: Settings, dev: bool) -> Result<Node, StartError> {
+        let addr = |addr: Result<SocketAddr, config::Impossible>| {
+            addr.map_err(|e| StartError(format!("{}: {}", e.key, e.reason)))
+        };
+        let public_addr = addr(settings.listen.public_addr())?;
+        let admin_addr = addr(settings.listen.admin_addr())?;
+        if dev && !(public_addr.ip().is_loopback() && admin_addr.ip().is_loopback()) {
+            return Err(StartError(format!(
+                "--dev gives a token to anybody, so every listener must be on a loopback address, and these are {public_addr} and {admin_addr}"
+            )));
+        }
+        let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
+        let (keys, written) = config::keys::resolve(&settings)
+            .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
+        if let Some(file) = written {
+            log::info!(
+                "generated a signing key and an admin token in {}",
+                file.display()
+            );
+        }
+        let clock = Clock::start();
+        let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
+        let (engine, lock) = open_store(&settings)?;
+        let rows = ledger::prepare(&*engine).and_then(|()| ledger::count_rows(&*engine));
+        metrics.found_rows(rows.map_err(|e| StartError(e.to_string()))?);
+
+        let registry: Arc<Registry<DeviceRef>> = Arc::default();
+        let (commits, committer) = committer::start(
+            engine.clone(),
+            Ledger::new(engine.clone(), policy(&settings)),
+            clock,
+            metrics.clone(),
+            Dispatch::new(registry.clone(), metrics.clone()),
+        )
+        .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
+        let (reads, _) = reader::start(engine, clock, settings.inbox.ttl_ms, Pages)
+            .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
+        let services = Arc::new(Services {
+            commits,
+            reads,
+            registry,
+            metrics,
+            clock,
+            schedule: Schedule::from_gaps(&settings.delivery.schedule_ms),
+            rules: rules(&settings),
+            serials: AtomicU64::new(1),
+        });
+        let bounds = FrameBounds {
+            max_payload: settings.listen.max_payload,
+            max_page: PAGE_MAX,
+            max_status: STATUS_MAX,
+        };
+        let state = web::Data::new(AppState::new(
+            settings,
+            services,
+            Tokens::new(keys.jwt_key.expose(), hashids.clone()),
+            Json::new(hashids.clone(), bounds),
+            hashids,
+            keys.admin_token,
+        ));
+        let (public, public_server) = listen_public(public_addr, state.clone(), dev)?;
+        let (admin, admin_server) = listen_admin(admin_addr, state.clone())?;
+        Ok(Node {
+            public,
+            admin,
+            state,
+            servers: vec![public_server, admin_server],
+            committer,
+            _lock: lock,
+        })
+    }
+
+    /// Where clients connect; port 0 is resolved.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where operators connect; port 0 is resolved.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Serves until `stop` is ready, then drains: nobody new, everybody is told to come back, what is in hand is
+    /// committed.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
+        for server in self.servers {
+            actix_web::rt::spawn(server);
+        }
+        stop.await;
+        log::info!("draining");
+        self.state.drain();
+        for handle in &handles {
+            handle.pause().await;
+        }
+        let services = &self.state.services;
+        for device in services.registry.all() {
+            device.addr().do_send(Drain);
+        }
+        let until = Instant::now() + DRAIN_MAX;
+        while !services.registry.all().is_empty() && Instant::now() < until {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        for handle in handles {
+            handle.stop(false).await;
+        }
+        services.commits.end();
+        let committer = self.committer;
+        let ended = web::block(move || committer.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            log::error!("the committer did not end in order");
+        }
+        log::info!("drained");
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<(Arc<dyn Engine>, Option<DirLock>), StartError> {
+    match settings.store.engine {
+        EngineKind::Memory => {
+            log::warn!("store.engine is memory: every message is gone when this process ends");
+            Ok((Arc::new(MemoryEngine::new()), None))
+        }
+        EngineKind::Sled => {
+            let path = &settings.store.path;
+            let lock = DirLock::take(path).map_err(StartError)?;
+            let engine = SledEngine::open(&path.join("sled")).map_err(|e| {
+                StartError(format!(
+                    "the store in {} cannot be opened: {e}",
+                    path.display()
+                ))
+            })?;
+            Ok((Arc::new(engine), Some(lock)))
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        bounds: Bounds {
+            max_messages: settings.inbox.max_messages,
+            max_devices: settings.device.max_per_user,
+            forget_ms: settings.device.forget_ms,
+        },
+        ttl_ms: settings.inbox.ttl_ms,
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        deliver_window: settings.device.deliver_window,
+        send_window: settings.device.send_window,
+        page_bytes: settings.listen.max_frame - PAGE_FRAME,
+        token_notice_ms: TOKEN_NOTICE_MS,
+        read_retry_ms: READ_RETRY_MS,
+        retry_ms: RETRY_MS,
+        seen_every_ms: (settings.device.forget_ms / 4).max(1),
+    }
+}
+
+fn listen_public(
+    addr: SocketAddr,
+    state: web::Data<AppState>,
+    dev: bool,
+) -> Result<(SocketAddr, Server), StartError> {
+    let (listener, addr) = bind("listen.public", addr)?;
+    let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .configure(|config| public::routes(config, dev))
+    })
+    .tcp_nodelay(true)
+    .backlog(BACKLOG)
+    .disable_signals()
+    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
+    .listen(listener)
+    .map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
+    Ok((addr, server.run()))
+}
+
+fn listen_admin(
+    addr: SocketAddr,
+    state: web::Data<AppState>,
+) -> Result<(SocketAddr, Server), StartError> {
+    let (listener, addr) = bind("listen.admin", addr)?;
+    let max_payload = state.settings.listen.max_payload;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .configure(|config| admin::routes(config, max_payload))
+    })
+    .workers(1)
+    .tcp_nodelay(true)
+    .disable_signals()
+    .listen(listener)
+    .map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
+    Ok((addr, server.run()))
+}
+
+fn bind(key: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |e: std::io::Error| StartError(format!("{key} {addr} cannot be bound: {e}"));
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(addr),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )
+    .map_err(failed)?;
+    // A restart must not wait for connections of the process before it.
+    socket.set_reuse_address(true).map_err(failed)?;
+    socket.bind(&addr.into()).map_err(failed)?;
+    socket.listen(BACKLOG as i32).map_err(failed)?;
+    let listener = TcpListener::from(socket);
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// The kernel ends a connection whose peer leaves written data unacknowledged for so long.
+fn cut_when_jammed(connection: &dyn std::any::Any, deadline: Duration) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+        return;
+    };
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(deadline)) {
+        log::warn!("a connection has no write deadline: {error}");
+    }
+}
