@@ -246,6 +246,8 @@ fn listen_public(
     })
     .tcp_nodelay(true)
     .backlog(BACKLOG)
+    // A WebSocket that has been closed would wait for its client to hang up first.
+    .client_disconnect_timeout(Duration::ZERO)
     .disable_signals()
     .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
     .listen(listener)

@@ -8,11 +8,12 @@ mod support;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 use support::{End, Pulse, Reader, Sender, Server};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
-const PAIRS: u64 = 4;
-const WINDOW: usize = 16;
+const PAIRS: u64 = 6;
+const WINDOW: usize = 32;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_said_holds_after_it_was_killed() {
@@ -36,7 +37,8 @@ async fn what_the_server_said_holds_after_it_was_killed() {
         }
         drop(recovered);
 
-        let beats = rng.u64(1..4000);
+        // As often a short stretch as a long one.
+        let beats = 1 << rng.u32(0..17);
         let kill_time = async {
             if impatient {
                 pulse.after(beats % 200).await;
@@ -69,20 +71,28 @@ async fn what_the_server_said_holds_after_it_was_killed() {
     }
 }
 
-/// One who writes and one who reads, with all they know.
+/// One who writes and one who reads, on one device or two, with all they know.
 struct Pair {
     uid: u64,
     sender: Sender,
-    reader: Reader,
+    devices: Vec<Reader>,
     rng: Rng,
 }
 
 impl Pair {
     fn new(uid: u64, mut rng: Rng) -> Self {
+        let dids: &[&str] = if uid.is_multiple_of(4) {
+            &["phone"]
+        } else {
+            &["phone", "tablet"]
+        };
         Self {
             uid,
             sender: Sender::new(uid, uid + 1),
-            reader: Reader::new(uid + 1, rng.fork()),
+            devices: dids
+                .iter()
+                .map(|did| Reader::new(uid + 1, did, rng.fork()))
+                .collect(),
             rng,
         }
     }
@@ -97,43 +107,48 @@ impl Pair {
             return self;
         };
         drop(recovered);
-        let reading = async {
-            match self.reader.login(listener).await {
-                Some(mut client) => self.reader.read(&mut client, &pulse, |_| false).await,
+        let reading = self.devices.iter_mut().map(|device| async {
+            match device.login(listener).await {
+                Some(mut client) => device.read(&mut client, &pulse, |_| false).await,
                 None => End::Closed(None),
             }
-        };
+        });
         let writing = self.sender.stream(listener, WINDOW, u64::MAX, &pulse);
-        let ends = tokio::join!(writing, reading);
-        assert_eq!(ends, (End::Closed(None), End::Closed(None)));
+        let (end, ends) = tokio::join!(writing, join_all(reading));
+        assert!(end == End::Closed(None) && ends.iter().all(|end| *end == End::Closed(None)));
         self
     }
 
     /// Holds the restarted server to what the killed one said. None if it is killed meanwhile.
     async fn recover(&mut self, listener: SocketAddr, pulse: &Pulse) -> Option<()> {
         self.sender
-            .check_status(listener, &self.reader, &mut self.rng)
+            .check_status(listener, &self.devices, &mut self.rng)
             .await?;
         self.sender.repeat_some(listener, 5, &mut self.rng).await?;
         pulse.beat();
-        let mut client = self.reader.login(listener).await?;
-        self.reader
-            .drain(&mut client, &self.sender.accepted(), pulse)
-            .await
+        let accepted = self.sender.accepted();
+        for device in &mut self.devices {
+            let mut client = device.login(listener).await?;
+            device.drain(&mut client, &accepted, pulse).await?;
+        }
+        Some(())
     }
 
-    /// Brings everything to its end: all is accepted, received once, confirmed, and known to be delivered.
+    /// Brings everything to its end: all is accepted, received once by each device, confirmed, and known to be delivered.
     async fn settle(&mut self, listener: SocketAddr) {
         let pulse = Pulse::new();
         self.recover(listener, &pulse)
             .await
             .expect("nobody kills it any more");
         assert_eq!(self.sender.finish(listener, &pulse).await, End::Done);
-        self.reader.finish(listener, &self.sender.accepted()).await;
-        self.reader.assert_gapless();
-        self.reader.assert_nothing_waits(listener).await;
+        let accepted = self.sender.accepted();
+        for device in &mut self.devices {
+            device.finish(listener, &accepted).await;
+            device.assert_gapless();
+            device.assert_nothing_waits(listener).await;
+        }
         self.sender
-            .check_status(listener, &self.reader, &mut self.rng)
+            .check_status(listener, &self.devices, &mut self.rng)
             .await
             .expect("nobody kills it any more");
     }

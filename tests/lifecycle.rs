@@ -32,7 +32,7 @@ async fn a_server_asked_to_end_under_load_says_so_and_loses_nothing() {
         let pulse = Arc::clone(&pulse);
         let rng = rng.fork();
         async move {
-            let mut reader = Reader::new(READER, rng);
+            let mut reader = Reader::new(READER, "phone", rng);
             let mut client = reader.login(listener).await.unwrap();
             let end = reader.read(&mut client, &pulse, |_| false).await;
             (reader, end)
@@ -50,7 +50,7 @@ async fn a_server_asked_to_end_under_load_says_so_and_loses_nothing() {
     server.restart().await;
     assert!(sender.accepted_count() > 0);
     sender
-        .check_status(server.public, &reader, &mut rng)
+        .check_status(server.public, std::slice::from_ref(&reader), &mut rng)
         .await
         .expect("the server is there");
     assert_eq!(sender.finish(server.public, &pulse).await, End::Done);

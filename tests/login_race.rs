@@ -34,7 +34,7 @@ async fn a_reader_who_logs_in_and_out_under_load_gets_every_message_once_in_orde
         .into_iter()
         .collect();
 
-    let mut reader = Reader::new(READER, rng.fork());
+    let mut reader = Reader::new(READER, "phone", rng.fork());
     let total = SENDERS.len() * MESSAGES as usize;
     let mut logins = 0;
     while reader.received_count() < total {

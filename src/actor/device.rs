@@ -230,7 +230,7 @@ impl Device {
                     delivery.do_send(Halt);
                 }
             }
-            Effect::Relay { epoch, signal } => self.relay(epoch, signal),
+            Effect::Relay(signal) => self.relay(signal),
             Effect::SignalOver { slot, acked } => {
                 if let Some(trip) = self.trips.remove(&slot)
                     && acked
@@ -275,7 +275,7 @@ impl Device {
         }
     }
 
-    fn relay(&mut self, epoch: Epoch, signal: Arc<Signal>) {
+    fn relay(&mut self, signal: Arc<Signal>) {
         let Some(me) = &self.me else {
             return;
         };
@@ -287,7 +287,7 @@ impl Device {
             trip.settle();
         }
         let now = self.services.clock.now_ms();
-        self.machine.relayed(now, epoch, &signal, targets.len());
+        self.machine.relayed(now, &signal, targets.len());
         for device in targets {
             device.post(Letter::Signal(trip.clone()));
         }

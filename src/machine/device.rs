@@ -106,12 +106,7 @@ pub enum Effect {
     /// End a delivery.
     Halt(Slot),
     /// Hand a signal to every live device of its reader.
-    Relay {
-        /// The connection it came on.
-        epoch: Epoch,
-        /// The signal.
-        signal: Arc<Signal>,
-    },
+    Relay(Arc<Signal>),
     /// A signal has ended here.
     SignalOver {
         /// Which one.
@@ -351,7 +346,7 @@ impl Device {
             return;
         }
         match command {
-            Command::Send(draft) => self.send(now, epoch, draft),
+            Command::Send(draft) => self.send(now, draft),
             Command::Signal(draft) => {
                 let signal = Arc::new(Signal {
                     id: draft.id,
@@ -361,7 +356,7 @@ impl Device {
                     payload: draft.payload,
                     created_at: draft.created_at,
                 });
-                self.effects.push_back(Effect::Relay { epoch, signal });
+                self.effects.push_back(Effect::Relay(signal));
             }
             Command::Ack(ack) => self.ack(now, epoch, ack),
             Command::Sync { after, limit } => self.sync(now, epoch, after, limit),
@@ -370,7 +365,7 @@ impl Device {
     }
 
     /// A signal of this device was handed to `devices` devices.
-    pub fn relayed(&mut self, now: u64, epoch: Epoch, signal: &Signal, devices: usize) {
+    pub fn relayed(&mut self, now: u64, signal: &Signal, devices: usize) {
         let event = if devices == 0 {
             let fault = Fault::because(Code::NotFound, "nobody is online to take this");
             error(fault.about(&signal.id, signal.to), now)
@@ -381,7 +376,7 @@ impl Device {
                 server_ts: now,
             }
         };
-        self.reply(epoch, event);
+        self.tell(event);
     }
 
     /// A signal of this device ended without any acknowledgement.
@@ -483,15 +478,15 @@ impl Device {
             .saturating_sub(self.rules.token_notice_ms)
     }
 
-    fn send(&mut self, now: u64, epoch: Epoch, draft: Draft) {
+    fn send(&mut self, now: u64, draft: Draft) {
         if self.draining {
             let fault = Fault::new(Code::Busy).about(&draft.id, draft.to);
-            return self.reply(epoch, error(self.retry(fault), now));
+            return self.tell(error(self.retry(fault), now));
         }
         if self.sends >= self.rules.send_window {
             let fault = Fault::because(Code::TooFast, "too many sends wait for their answer");
             let fault = fault.about(&draft.id, draft.to);
-            return self.reply(epoch, error(self.retry(fault), now));
+            return self.tell(error(self.retry(fault), now));
         }
         self.sends += 1;
         let ticket = Ticket::Send {
@@ -542,11 +537,9 @@ impl Device {
         self.current.as_ref().is_some_and(|s| s.epoch == epoch)
     }
 
-    /// Answers on the connection that asked, or on the one that took its place.
+    /// Answers on the connection that asked, and on no other: what is covered differs between them.
     fn reply(&mut self, epoch: Epoch, event: Event) {
-        if self.is_current(epoch) && self.phase == Phase::Live {
-            self.push(epoch, event);
-        } else {
+        if self.is_current(epoch) {
             self.tell(event);
         }
     }

@@ -137,8 +137,8 @@ impl Client {
                 Heard::Frame(frame) => self.aside.push_back(frame),
                 Heard::Pong => {}
                 Heard::Closed(code) => {
-                    // Answers the close frame; the server may wait for that.
-                    while let Ok(Some(Ok(_))) = timeout(DEADLINE, self.socket.next()).await {}
+                    // The answer to the close frame is written when something is; the server may wait for it.
+                    let _ = timeout(DEADLINE, self.socket.flush()).await;
                     return code;
                 }
             }

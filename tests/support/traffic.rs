@@ -35,7 +35,8 @@ pub struct Sender {
     unaccepted: VecDeque<u64>,
     /// The `server_ts` of each accepted message.
     accepted: BTreeMap<u64, u64>,
-    delivered: BTreeSet<u64>,
+    /// The devices whose receipt came, for each message.
+    delivered: BTreeMap<u64, BTreeSet<String>>,
     /// Delivered, and STATUS has said so.
     settled: BTreeSet<u64>,
 }
@@ -81,7 +82,7 @@ impl Sender {
             made: 0,
             unaccepted: VecDeque::new(),
             accepted: BTreeMap::new(),
-            delivered: BTreeSet::new(),
+            delivered: BTreeMap::new(),
             settled: BTreeSet::new(),
         }
     }
@@ -150,11 +151,11 @@ impl Sender {
     }
 
     /// Asks STATUS while the reader is away, of everything not yet seen delivered and of some that was, and holds the
-    /// answers to what sender and reader know. None if the connection ends first.
+    /// answers to what the sender and the reader's devices know. None if the connection ends first.
     pub async fn check_status(
         &mut self,
         listener: SocketAddr,
-        reader: &Reader,
+        devices: &[Reader],
         rng: &mut Rng,
     ) -> Option<()> {
         let mut client = self.login(listener).await?;
@@ -168,14 +169,20 @@ impl Sender {
                 .collect();
             let states = client.try_status(&of).await?;
             for (&number, state) in chunk.iter().zip(states) {
-                let known = reader.rows.get(&(self.user.name.clone(), self.id(number)));
-                let confirmed = known.is_some_and(|seq| reader.confirmed.contains(seq));
-                let tried = known.is_some_and(|seq| reader.tried.contains(seq));
-                let possible: &[&str] = if confirmed || self.delivered.contains(&number) {
+                let message = (self.user.name.clone(), self.id(number));
+                let seq = devices.iter().find_map(|device| device.rows.get(&message));
+                let acked = |in_set: fn(&Reader) -> &BTreeSet<u64>| {
+                    seq.is_some_and(|seq| devices.iter().any(|device| in_set(device).contains(seq)))
+                };
+                let (tried, confirmed) = (
+                    acked(|device| &device.tried),
+                    acked(|device| &device.confirmed),
+                );
+                let possible: &[&str] = if confirmed || self.delivered.contains_key(&number) {
                     &["delivered"]
                 } else if tried {
                     &["accepted", "delivered"]
-                } else if known.is_some() || self.accepted.contains_key(&number) {
+                } else if seq.is_some() || self.accepted.contains_key(&number) {
                     &["accepted"]
                 } else {
                     &["unknown", "accepted"]
@@ -215,7 +222,7 @@ impl Sender {
                 .hear(|frame| frame.is("C2C_SERVER_ACK") && frame.is_about(&id))
                 .await?;
             self.accept(&again);
-            if self.delivered.contains(&number) {
+            if self.delivered.contains_key(&number) {
                 client
                     .hear(|frame| frame.is("C2C_DELIVERED") && frame.is_about(&id))
                     .await?;
@@ -256,15 +263,18 @@ impl Sender {
     }
 
     fn deliver(&mut self, frame: &Frame) {
-        self.delivered.insert(number(&frame.id()));
+        let devices = self.delivered.entry(number(&frame.id())).or_default();
+        if frame.has("did") {
+            assert!(devices.insert(frame.str("did")), "told twice: {frame:?}");
+        }
     }
 }
 
 impl Reader {
-    pub fn new(uid: u64, rng: Rng) -> Self {
+    pub fn new(uid: u64, did: &str, rng: Rng) -> Self {
         Self {
             user: User::new(uid),
-            did: "reading".to_owned(),
+            did: did.to_owned(),
             rng,
             rows: BTreeMap::new(),
             by_seq: BTreeMap::new(),
@@ -318,7 +328,7 @@ impl Reader {
                     return End::Closed(client.closed().await);
                 }
             } else if frame.is("CLIENT_ACK_OK") {
-                self.confirm(&frame, &here);
+                self.confirm(&frame);
             } else {
                 panic!("a reader hears {frame:?}");
             }
@@ -440,24 +450,23 @@ impl Reader {
         }
     }
 
-    fn confirm(&mut self, frame: &Frame, here: &BTreeSet<u64>) {
-        let covered: Vec<u64> =
-            if frame.has("seqs") {
-                frame.nums("seqs")
-            } else if frame.has("up_to") {
-                here.range(..=frame.num("up_to")).copied().collect()
-            } else {
-                let id = frame.id();
-                let row = here.iter().copied().find(|seq| self.by_seq[seq].1 == id);
-                vec![row.unwrap_or_else(|| {
-                    panic!("an ack confirmed of what was not sent here: {frame:?}")
-                })]
-            };
+    /// Takes an ack's ack into the books. It may answer an ack that was sent on the connection before.
+    fn confirm(&mut self, frame: &Frame) {
+        let covered: Vec<u64> = if frame.has("seqs") {
+            frame.nums("seqs")
+        } else if frame.has("up_to") {
+            self.tried.range(..=frame.num("up_to")).copied().collect()
+        } else {
+            let id = frame.id();
+            let row = self
+                .tried
+                .iter()
+                .rev()
+                .copied()
+                .find(|seq| self.by_seq[seq].1 == id);
+            vec![row.unwrap_or_else(|| panic!("confirmed, and never acked: {frame:?}"))]
+        };
         for seq in covered {
-            assert!(
-                here.contains(&seq),
-                "confirmed, and not sent here: {frame:?}"
-            );
             assert!(
                 self.tried.contains(&seq),
                 "confirmed, and never acked: {frame:?}"
