@@ -4,14 +4,18 @@
 #[path = "support/lib.rs"]
 mod support;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use support::{End, ONCE, Pulse, Reader, Sender, Server};
+use support::{ALICE, BOB, End, ONCE, Pulse, Reader, Sender, Server};
 
 const SENDERS: [u64; 2] = [2001, 2002];
 const READER: u64 = 2003;
 const MESSAGES: u64 = 1500;
 const WINDOW: usize = 32;
+const RACES: usize = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_who_logs_in_and_out_under_load_gets_every_message_once_in_order() {
@@ -65,4 +69,36 @@ async fn a_reader_who_logs_in_and_out_under_load_gets_every_message_once_in_orde
     reader.finish(listener, &accepted).await;
     reader.assert_gapless();
     reader.assert_nothing_waits(listener).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_message_at_the_very_moment_of_a_login_is_not_missed() {
+    let mut rng = fastrand::Rng::with_seed(support::seed());
+    // Nothing follows the message that could make up for it: no resend, and no other message whose announcement would show
+    // that one is missing.
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let mut usual = Duration::from_millis(1);
+    for race in 0..RACES {
+        bob.vanish();
+        let id = format!("race-{race}");
+        let begun = Instant::now();
+        let send_at = usual.mul_f64(1.2 * rng.f64());
+        let sending = async {
+            // Shorter than any timer.
+            while begun.elapsed() < send_at {
+                tokio::task::yield_now().await;
+            }
+            alice.send_c2c(&id, BOB, "now or never").await;
+        };
+        let logging_in = async {
+            let bob = server.login(BOB, "b-phone").await;
+            usual = begun.elapsed();
+            bob
+        };
+        bob = tokio::join!(logging_in, sending).0;
+        bob.takes(&id).await;
+        alice.delivered(&id).await;
+    }
 }

@@ -156,13 +156,18 @@ impl Device {
 
     /// Carries out what the machine wants and re-arms the one timer.
     fn settle(&mut self, ctx: &mut Context<Self>) {
-        while let Some(effect) = self.machine.next_effect() {
-            self.obey(effect, ctx);
-        }
-        if let Some(epoch) = self.machine.starved()
-            && let Some(connection) = self.connections.get(&epoch)
-        {
-            connection.outbox.want_room();
+        loop {
+            while let Some(effect) = self.machine.next_effect() {
+                self.obey(effect, ctx);
+            }
+            let starved = self.machine.starved();
+            let outbox = starved.and_then(|epoch| self.connections.get(&epoch));
+            if outbox.is_none_or(|connection| connection.outbox.want_room()) {
+                break;
+            }
+            // The adapter was quicker: nobody would say so any more.
+            self.catch_up();
+            self.machine.alive();
         }
         let deadline = self.machine.deadline();
         if self.timer.as_ref().map(|(at, _)| *at) == deadline {

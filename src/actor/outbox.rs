@@ -65,9 +65,11 @@ impl Outbox {
         self.0.lock().taken
     }
 
-    /// Asks to hear of room when the frames that wait have been taken.
-    pub fn want_room(&self) {
-        self.0.lock().room_wanted = true;
+    /// Asks to hear when the frames that wait have been taken; false if they have been already.
+    pub fn want_room(&self) -> bool {
+        let mut state = self.0.lock();
+        state.room_wanted = !state.queue.is_empty();
+        state.room_wanted
     }
 }
 
