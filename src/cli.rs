@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clock::wall_ms;
 use crate::config::{self, Settings, Sources};
 use crate::id::{Hashids, Uid};
 use crate::node::Node;
@@ -129,10 +129,9 @@ fn token(settings: &Settings, uid: Uid, refresh: bool, ttl: Option<u64>) -> Resu
         true => (Kind::Refresh, settings.auth.refresh_ttl_ms),
         false => (Kind::Access, settings.auth.token_ttl_ms),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
     let claims = Claims {
         uid,
-        exp_ms: now.saturating_add(ttl.unwrap_or(default_ttl)),
+        exp_ms: wall_ms().saturating_add(ttl.unwrap_or(default_ttl)),
         kind,
     };
     let tokens = Tokens::new(keys.jwt_key.expose(), hashids);

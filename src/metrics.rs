@@ -57,7 +57,7 @@ impl Metrics {
             parked: counter(
                 &registry,
                 "yizhan_parked_total",
-                "Deliveries that ended without an acknowledgement: the message waits for a login.",
+                "Messages left to wait for a login: nobody was there, or no acknowledgement came.",
             )?,
             expired: counter(
                 &registry,
@@ -150,9 +150,9 @@ impl Metrics {
         self.0.redelivered.inc();
     }
 
-    /// A delivery ended without an acknowledgement.
-    pub fn parked(&self) {
-        self.0.parked.inc();
+    /// So many messages were left to wait: nobody was there, or a delivery ended without an acknowledgement.
+    pub fn parked(&self, messages: u64) {
+        self.0.parked.inc_by(messages);
     }
 
     /// A client was told this.

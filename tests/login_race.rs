@@ -15,7 +15,7 @@ const SENDERS: [u64; 2] = [2001, 2002];
 const READER: u64 = 2003;
 const MESSAGES: u64 = 1500;
 const WINDOW: usize = 32;
-const RACES: usize = 500;
+const RACES: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_who_logs_in_and_out_under_load_gets_every_message_once_in_order() {

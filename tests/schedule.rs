@@ -246,7 +246,7 @@ impl Client {
 
     /// What came by now, without waiting for more.
     fn heard(&mut self) -> Vec<Event> {
-        while let Some(taken) = self.frames.take() {
+        while let Some(taken) = Frames::take(&mut self.frames) {
             self.heard.extend(taken.events);
         }
         std::mem::take(&mut self.heard)
@@ -411,7 +411,7 @@ fn a_connection_that_ends_takes_its_deliveries_with_it() {
         assert_eq!(web.heard().len(), 3);
         drop(web);
         settle().await;
-        assert_eq!((world.in_flight(), world.parked()), (0, 0));
+        assert_eq!((world.in_flight(), world.parked()), (0, 6));
         for id in ["m1", "m2", "m3"] {
             assert_eq!(world.state(&mut alice, id).await, State::Accepted);
         }
@@ -508,12 +508,42 @@ fn a_schedule_of_one_copy_sends_one() {
         let mut alice = world.login(ALICE, "a-phone").await;
         let mut bob = world.login(BOB, "b-phone").await;
         world.sends(&mut alice, "m1").await;
-        // The adapter is as quick as one can be: it takes every frame at once.
         world.takes_copy(&mut bob, "m1").await;
         settle().await;
         assert_eq!((world.in_flight(), world.parked()), (0, 1));
         pass(HOUR).await;
         assert_eq!(bob.copies("m1"), 0, "it left more than once");
+    });
+}
+
+#[test]
+fn a_schedule_of_one_copy_sends_one_however_quickly_it_is_written() {
+    in_virtual_time(&[0], |mut world| async move {
+        let mut alice = world.login(ALICE, "a-phone").await;
+        let bob = world.login(BOB, "b-phone").await;
+        let Client {
+            mut frames,
+            attachment: _attachment,
+            ..
+        } = bob;
+        let (write, mut written) = tokio::sync::mpsc::unbounded_channel();
+        // A task of its own on the device's thread, as the adapter of a WebSocket is.
+        actix::spawn(async move {
+            while let Some(taken) = frames.next().await {
+                for event in taken.events {
+                    write.send(event).unwrap();
+                }
+            }
+        });
+        world.sends(&mut alice, "m1").await;
+        let first = tokio::select! {
+            event = written.recv() => event.unwrap(),
+            _ = &mut world.stuck => panic!("no copy comes"),
+        };
+        assert_eq!(copy_of(&first), Some("m1"));
+        pass(HOUR).await;
+        assert_eq!((world.in_flight(), world.parked()), (0, 1));
+        assert!(written.try_recv().is_err(), "it left more than once");
     });
 }
 

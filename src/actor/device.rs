@@ -230,7 +230,10 @@ impl Device {
                 let delivery = Delivery::new(slot, schedule, ctx.address(), counted).start();
                 self.deliveries.insert(slot, delivery);
             }
-            Effect::Halt(slot) => {
+            Effect::Halt { slot, parked } => {
+                if parked {
+                    self.services.metrics.parked(1);
+                }
                 if let Some(delivery) = self.deliveries.remove(&slot) {
                     delivery.do_send(Halt);
                 }
@@ -432,7 +435,7 @@ impl Handler<Resend> for Device {
             && self.deliveries.remove(&resend.slot).is_some()
             && !self.trips.contains_key(&resend.slot)
         {
-            self.services.metrics.parked();
+            self.services.metrics.parked(1);
         }
         self.settle(ctx);
     }

@@ -71,25 +71,29 @@ impl Outlet<Asker> for Dispatch {
                 Asker::Waiting(waiting) => drop(waiting.send(answer)),
             }
         }
-        route(&self.registry, news, leave);
+        self.metrics.parked(route(&self.registry, news, leave));
         for device in touched.drain(..) {
             device.wake();
         }
     }
 }
 
-/// Hands news to the devices they concern, in the order of the commits.
+/// Hands news to the devices they concern, in the order of the commits; returns how many rows found nobody.
 pub fn route<M: Member>(
     registry: &Registry<M>,
     news: Vec<News>,
     mut leave: impl FnMut(&M, Letter),
-) {
+) -> u64 {
+    let mut parked = 0;
     for item in news {
         match item {
             News::Row(row) => {
+                let mut found = false;
                 registry.lookup(row.message.to, |device| {
-                    leave(device, Letter::Row(row.clone()))
+                    found = true;
+                    leave(device, Letter::Row(row.clone()));
                 });
+                parked += u64::from(!found);
             }
             News::Head { uid, head } => {
                 registry.lookup(uid, |device| leave(device, Letter::Head(head)));
@@ -104,6 +108,7 @@ pub fn route<M: Member>(
             }
         }
     }
+    parked
 }
 
 /// Hands pages to the devices that asked for them.

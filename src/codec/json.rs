@@ -17,6 +17,8 @@ use super::{Bounds, Inbound};
 
 /// A relayed type is at most this long, bytes.
 const KIND_MAX: usize = 64;
+/// What is said of a frame that cannot be read is at most this long, bytes.
+const WHY_MAX: usize = 200;
 /// What an undecodable reader is echoed as, at most, bytes.
 const ECHO_MAX: usize = 64;
 
@@ -72,8 +74,7 @@ impl Json {
         if text.starts_with("CLIENT_ACK,") {
             return text_ack(text);
         }
-        let frame: Frame<'_> =
-            serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+        let frame = parse(text)?;
         let Some(kind) = &frame.r#type else {
             return Err(fault(&frame, "type is missing"));
         };
@@ -93,8 +94,7 @@ impl Json {
 
     /// Reads a message to be stored, for those who send no other frames; `type` may be left out.
     pub fn decode_message(&self, text: &str) -> Result<Draft, Fault> {
-        let frame: Frame<'_> =
-            serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+        let frame = parse(text)?;
         match frame.r#type.as_deref() {
             None => self.draft(frame),
             Some(kind) if kind.eq_ignore_ascii_case("C2C") => self.draft(frame),
@@ -387,18 +387,31 @@ fn fault(frame: &Frame<'_>, msg: impl Into<Box<str>>) -> Fault {
     }
 }
 
-/// A fault of a frame that could not.
+/// The members of a frame, whatever they are worth.
+fn parse(text: &str) -> Result<Frame<'_>, Fault> {
+    // A derived reader takes a list for the members in their order; nobody means that.
+    if !text.trim_start().starts_with('{') {
+        let msg = "the frame is neither a JSON object nor a text frame that is known";
+        return Err(Fault::because(Code::BadFrame, msg));
+    }
+    serde_json::from_str(text).map_err(|error| malformed(text, &error))
+}
+
+/// A fault of a frame that could not be read.
 fn malformed(text: &str, error: &serde_json::Error) -> Fault {
     let remains: Remains = serde_json::from_str(text).unwrap_or_default();
-    let msg = if error.is_data() {
-        format!("the frame has the wrong shape: {error}")
+    let what = if error.is_data() {
+        "has the wrong shape"
     } else {
-        format!("the frame is not JSON: {error}")
+        "is not JSON"
     };
+    // The reader's own words may quote the frame at length.
+    let why = error.to_string();
+    let why = &why[..why.floor_char_boundary(WHY_MAX)];
     Fault {
         id: remains.id.as_str().map(cut),
         to: remains.to.as_str().map(|to| Address::Raw(cut(to))),
-        ..Fault::because(Code::BadFrame, msg)
+        ..Fault::because(Code::BadFrame, format!("the frame {what}: {why}"))
     }
 }
 

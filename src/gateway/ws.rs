@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use crate::actor::device::{Ask, Report};
 use crate::actor::login::{self, Attachment};
 use crate::actor::outbox::Taken;
+use crate::clock::wall_ms;
 use crate::code::{Close, Code};
 use crate::codec::Inbound;
 use crate::http::reply::{self, bearer};
@@ -98,9 +99,7 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
     if state.is_draining() {
         return Err(Fault::because(Code::Busy, "the server is going down"));
     }
-    let good_until = claims
-        .exp_ms
-        .saturating_add(state.settings.auth.expiry_leeway_ms);
+    let good_until = good_until(&claims, state);
     login::attach(&state.services, claims.uid, &did, good_until)
         .await
         .map_err(Fault::new)
@@ -109,12 +108,18 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
 /// An access token that is good now.
 fn check(token: &str, state: &AppState) -> Result<Claims, TokenError> {
     let leeway = state.settings.auth.expiry_leeway_ms;
-    let now = state.services.clock.now_ms();
-    let claims = state.tokens.verify(token, now, leeway)?;
+    let claims = state.tokens.verify(token, wall_ms(), leeway)?;
     match claims.kind {
         Kind::Access => Ok(claims),
         Kind::Refresh => Err(TokenError::Invalid),
     }
+}
+
+/// When a connection with this token ends, by the server's clock.
+fn good_until(claims: &Claims, state: &AppState) -> u64 {
+    let leeway = state.settings.auth.expiry_leeway_ms;
+    let wall = claims.exp_ms.saturating_add(leeway);
+    state.services.clock.at_wall(wall)
 }
 
 /// A value from its header, or else from the query.
@@ -246,8 +251,7 @@ impl Socket {
             Ok(_) => return self.fault(reply::token(&TokenError::Invalid), ctx),
             Err(error) => return self.fault(reply::token(&error), ctx),
         };
-        let leeway = self.state.settings.auth.expiry_leeway_ms;
-        let good_until = claims.exp_ms.saturating_add(leeway);
+        let good_until = good_until(&claims, &self.state);
         // It must arrive, and there is one for each frame that the client sends.
         let renewed = Report::Renewed(epoch, good_until);
         attachment.device().addr().do_send(renewed);

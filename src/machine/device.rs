@@ -7,6 +7,7 @@
 mod acks;
 mod answers;
 mod attach;
+mod effect;
 mod pull;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,14 +15,13 @@ use std::sync::Arc;
 
 use crate::code::{Close, Code};
 use crate::id::{Did, MsgId, Seq, Uid};
-use crate::message::{
-    Ack, Command, Draft, Event, Fault, Notice, Op, Read, Receipt, Row, Signal, Target,
-};
+use crate::message::{Command, Draft, Event, Fault, Notice, Op, Receipt, Row, Signal, Target};
 
 use super::ranges::Ranges;
 use super::sent::{Item, SentLog};
 
 pub use super::sent::Slot;
+pub use effect::{Effect, ReadTicket, Ticket};
 
 /// One connection of a device; a later one has a higher number.
 pub type Epoch = u64;
@@ -50,115 +50,6 @@ impl Rules {
     pub fn outbox(&self) -> u64 {
         (self.deliver_window + 4 * self.send_window) as u64
     }
-}
-
-/// What the driver has to do, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Put a frame into the outbox of that connection.
-    Push {
-        /// The connection.
-        epoch: Epoch,
-        /// The frame.
-        event: Event,
-    },
-    /// Put a notice into the outbox of that connection, under an id of its own.
-    Notify {
-        /// The connection.
-        epoch: Epoch,
-        /// What it says.
-        notice: Notice,
-    },
-    /// End that connection after the frames that wait for it.
-    Close {
-        /// The connection.
-        epoch: Epoch,
-        /// Why.
-        close: Close,
-    },
-    /// Answer the login that waits for that connection.
-    Ready {
-        /// The connection.
-        epoch: Epoch,
-        /// The first frame is in the outbox, or why not.
-        result: Result<(), Code>,
-    },
-    /// Ask the committer.
-    Submit {
-        /// What.
-        op: Op,
-        /// Comes back with the answer.
-        ticket: Ticket,
-    },
-    /// Ask for rows.
-    Read {
-        /// Which.
-        read: Read,
-        /// Comes back with the page.
-        ticket: ReadTicket,
-    },
-    /// Announce commits to this connection from here on.
-    Register(Epoch),
-    /// Stop announcing, if that connection is still the registered one.
-    Unregister(Epoch),
-    /// Start the delivery of a row or signal whose first copy has left.
-    Walk(Slot),
-    /// End a delivery.
-    Halt(Slot),
-    /// Hand a signal to every live device of its reader.
-    Relay(Arc<Signal>),
-    /// A signal has ended here.
-    SignalOver {
-        /// Which one.
-        slot: Slot,
-        /// Whether the client acknowledged it.
-        acked: bool,
-    },
-    /// Nobody is connected: the process may end.
-    Stop,
-}
-
-/// Says what an answer of the committer is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ticket {
-    /// The device was made known.
-    Attach(Epoch),
-    /// The head was read.
-    Head(Epoch),
-    /// A message was accepted, or not.
-    Send {
-        /// The message's id.
-        id: MsgId,
-        /// The reader.
-        to: Uid,
-    },
-    /// Rows were acknowledged.
-    Ack {
-        /// The connection it came on.
-        epoch: Epoch,
-        /// What to confirm.
-        form: Ack,
-        /// The rows.
-        seqs: Ranges,
-    },
-    /// A status question.
-    Status(Epoch),
-    /// Nobody waits for the answer.
-    Seen,
-}
-
-/// Says what a page is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadTicket {
-    /// To be delivered on that connection.
-    Pull(Epoch),
-    /// To be sent as it is, as the answer to a sync.
-    Sync {
-        /// The connection it came on.
-        epoch: Epoch,
-        /// The head when it was asked.
-        head: Seq,
-    },
 }
 
 /// How a copy fared.

@@ -17,6 +17,9 @@ use super::{Batch, Engine, EngineError};
 /// A directory's time stamp may stay the same over two changes this close together.
 const MTIME_GRAIN: Duration = Duration::from_millis(100);
 
+/// Pages that sled keeps in memory; its own default is a gigabyte.
+const CACHE_BYTES: u64 = 256 << 20;
+
 /// One sled database in a directory of its own.
 #[derive(Debug)]
 pub struct SledEngine {
@@ -117,6 +120,7 @@ impl Open {
         let db = ::sled::Config::default()
             .path(dir)
             .mode(::sled::Mode::HighThroughput)
+            .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .open()?;
         let open = Open {

@@ -757,7 +757,7 @@ impl World {
                     self.after(due, Step::Due(serial, slot));
                 }
             }
-            Effect::Halt(slot) => {
+            Effect::Halt { slot, .. } => {
                 if let Some(proc) = self.proc(serial) {
                     proc.deliveries.remove(&slot);
                 }

@@ -37,7 +37,10 @@ impl Device {
             }
             Match::First(Item::Signal(slot)) => {
                 if self.walking.remove(&slot).is_some() {
-                    self.effects.push_back(Effect::Halt(slot));
+                    self.effects.push_back(Effect::Halt {
+                        slot,
+                        parked: false,
+                    });
                     self.effects
                         .push_back(Effect::SignalOver { slot, acked: true });
                 }
@@ -121,7 +124,10 @@ impl Device {
             let halted: Vec<Seq> = walking.map(|(seq, _)| *seq).collect();
             for slot in halted.iter().filter_map(|s| self.walking_rows.remove(s)) {
                 self.walking.remove(&slot);
-                self.effects.push_back(Effect::Halt(slot));
+                self.effects.push_back(Effect::Halt {
+                    slot,
+                    parked: false,
+                });
             }
         }
     }

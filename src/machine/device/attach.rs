@@ -165,8 +165,9 @@ impl Device {
     fn end_deliveries(&mut self) {
         self.walking_rows.clear();
         for (slot, walk) in std::mem::take(&mut self.walking) {
-            self.effects.push_back(Effect::Halt(slot));
-            if matches!(walk, Walk::Signal(_)) {
+            let parked = matches!(walk, Walk::Row(_));
+            self.effects.push_back(Effect::Halt { slot, parked });
+            if !parked {
                 self.effects
                     .push_back(Effect::SignalOver { slot, acked: false });
             }
