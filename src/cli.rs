@@ -17,7 +17,7 @@ use crate::token::{Claims, Kind, Tokens};
 /// An instant-messaging server: what it has acknowledged reaches every device of its reader, once as the reader sees
 /// it, whatever process dies in between, and the sender is told when.
 #[derive(Debug, Parser)]
-#[command(name = "yizhan", version, about)]
+#[command(name = "yizhan", version)]
 struct Cli {
     #[command(flatten)]
     sources: SourceArgs,

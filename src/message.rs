@@ -64,7 +64,7 @@ pub struct Row {
 pub struct Signal {
     /// Made by the sender.
     pub id: MsgId,
-    /// The type as sent, upper case, such as `WEBRTC_OFFER`.
+    /// The type as sent, such as `WEBRTC_OFFER`.
     pub kind: Box<str>,
     /// The true sender.
     pub from: Uid,
@@ -135,7 +135,7 @@ impl Draft {
 pub struct SignalDraft {
     /// Made by the sender.
     pub id: MsgId,
-    /// The type, upper case.
+    /// The type as sent.
     pub kind: Box<str>,
     /// The reader.
     pub to: Uid,
@@ -228,6 +228,12 @@ impl Fault {
             msg: msg.into(),
             ..Fault::new(code)
         }
+    }
+
+    /// The same, to be tried again in so many milliseconds.
+    pub fn later(mut self, retry_ms: u64) -> Fault {
+        self.retry_ms = Some(retry_ms);
+        self
     }
 
     /// The same, about this message to this reader.

@@ -89,7 +89,7 @@ impl Node {
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
         if let Some(file) = written {
             log::info!(
-                "generated a signing key and an admin token in {}",
+                "made {}, with what the settings leave out: a signing key, an admin token",
                 file.display()
             );
         }
@@ -169,11 +169,16 @@ impl Node {
             handle.pause().await;
         }
         let services = &self.state.services;
-        for device in services.registry.all() {
-            device.addr().do_send(Drain);
-        }
         let until = Instant::now() + DRAIN_MAX;
-        while !services.registry.all().is_empty() && Instant::now() < until {
+        loop {
+            // Again for those who were just logging in; to the others it is nothing new.
+            let devices = services.registry.all();
+            if devices.is_empty() || Instant::now() >= until {
+                break;
+            }
+            for device in devices {
+                device.addr().do_send(Drain);
+            }
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         for handle in handles {

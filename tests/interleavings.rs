@@ -128,6 +128,7 @@ impl<'a> World<'a> {
                 [&Op::Attach {
                     uid: READER,
                     did: did.clone(),
+                    online: Vec::new(),
                 }],
             )
             .unwrap();
@@ -202,7 +203,7 @@ impl<'a> World<'a> {
             Step::Read => {
                 let (serial, ticket, read) = self.server.reads.remove(0);
                 let page = ledger::read_page(&*self.engine, &read, 0).unwrap();
-                self.server.page(serial, ticket, Some(page));
+                self.server.page(serial, ticket, Ok(page));
             }
             Step::Open => self.open(),
             Step::Script => {

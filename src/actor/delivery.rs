@@ -69,13 +69,6 @@ impl Actor for Delivery {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if self.machine.due().is_none() {
-            // A schedule of one copy parks at once.
-            self.device.do_send(Resend {
-                slot: self.slot,
-                last: true,
-            });
-        }
         self.arm(ctx);
     }
 }

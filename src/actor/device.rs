@@ -224,6 +224,11 @@ impl Device {
                 self.services.registry.unregister(uid, did, epoch);
                 self.online = self.online.take().filter(|(online, _)| *online != epoch);
             }
+            // A schedule of one copy: there is nothing to walk.
+            Effect::Walk(slot) if self.services.schedule.is_last(0) => {
+                self.machine.park(slot);
+                self.services.metrics.parked(1);
+            }
             Effect::Walk(slot) => {
                 let counted = self.services.metrics.in_flight();
                 let schedule = self.services.schedule.clone();
@@ -259,10 +264,14 @@ impl Device {
         }
     }
 
-    fn submit(&mut self, op: Op, ticket: Ticket) {
+    fn submit(&mut self, mut op: Op, ticket: Ticket) {
         let Some(me) = &self.me else {
             return;
         };
+        if let Op::Attach { uid, online, .. } = &mut op {
+            let registry = &self.services.registry;
+            registry.lookup(*uid, |device| online.push(device.did().clone()));
+        }
         let asker = Asker::Device {
             device: me.clone(),
             ticket,
@@ -278,8 +287,8 @@ impl Device {
             return;
         };
         if let Err((_, (_, ticket))) = self.services.reads.submit((me.clone(), ticket), read) {
-            self.machine
-                .page(self.services.clock.now_ms(), ticket, None);
+            let now = self.services.clock.now_ms();
+            self.machine.page(now, ticket, Err(Code::Busy));
         }
     }
 
@@ -324,6 +333,7 @@ impl Device {
                     }
                 }
                 Letter::SignalFailed(signal) => self.machine.signal_failed(now, &signal),
+                Letter::Lagging => self.machine.lags(),
                 Letter::Forgotten => self.machine.forgotten(),
                 Letter::Row(_) => {}
             }

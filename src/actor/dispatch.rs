@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use crate::code::Code;
 use crate::machine::device::{ReadTicket, Ticket};
 use crate::message::{Answer, Page, Signal};
 use crate::metrics::Metrics;
@@ -101,6 +102,11 @@ pub fn route<M: Member>(
             News::Receipt(receipt) => registry.lookup(receipt.sender, |device| {
                 leave(device, Letter::Receipt(receipt.clone()));
             }),
+            News::Lagging { uid, did } => {
+                if let Some(device) = registry.device(uid, &did) {
+                    leave(&device, Letter::Lagging);
+                }
+            }
             News::Forgotten { uid, did } => {
                 if let Some(device) = registry.device(uid, &did) {
                     leave(&device, Letter::Forgotten);
@@ -117,7 +123,7 @@ pub struct Pages;
 
 impl PageOutlet<(DeviceRef, ReadTicket)> for Pages {
     fn page(&self, (device, ticket): (DeviceRef, ReadTicket), page: Option<Page>) {
-        device.post(Letter::Page(ticket, page));
+        device.post(Letter::Page(ticket, page.ok_or(Code::Storage)));
     }
 }
 

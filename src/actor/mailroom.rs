@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::{Addr, Message};
 use parking_lot::Mutex;
 
+use crate::code::Code;
 use crate::id::{Did, Seq, Uid};
 use crate::machine::device::{ReadTicket, Ticket};
 use crate::message::{Answer, Page, Receipt, Row, Signal};
@@ -27,7 +28,7 @@ pub enum Letter {
     /// The committer answers.
     Answer(Ticket, Answer),
     /// The rows asked for.
-    Page(ReadTicket, Option<Page>),
+    Page(ReadTicket, Result<Page, Code>),
     /// A row is durable.
     Row(Row),
     /// Rows up to here are durable.
@@ -38,6 +39,8 @@ pub enum Letter {
     Signal(Arc<Trip>),
     /// A signal of this device was acknowledged nowhere.
     SignalFailed(Arc<Signal>),
+    /// Rows were given up for this device.
+    Lagging,
     /// The committer does not know this device any more.
     Forgotten,
 }

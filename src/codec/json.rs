@@ -41,7 +41,8 @@ struct Frame<'a> {
     up_to: Option<Seq>,
     after: Option<Seq>,
     limit: Option<usize>,
-    of: Option<Vec<FrameTarget<'a>>>,
+    #[serde(borrow)]
+    of: Option<Vec<&'a RawValue>>,
     token: Option<String>,
 }
 
@@ -68,19 +69,21 @@ impl Json {
 
     /// Reads a frame, or says what is wrong with it.
     pub fn decode(&self, text: &str) -> Result<Inbound, Fault> {
+        // What a terminal sends ends with a line break.
+        let text = text.trim_end_matches(['\r', '\n']);
         if text == "ping" {
             return Ok(Inbound::Ping);
         }
         if text.starts_with("CLIENT_ACK,") {
             return text_ack(text);
         }
-        let frame = parse(text)?;
+        let frame: Frame<'_> = parse_object(text)?;
         let Some(kind) = &frame.r#type else {
             return Err(fault(&frame, "type is missing"));
         };
         match kind.to_ascii_uppercase().as_str() {
             "C2C" => Ok(Inbound::Command(Command::Send(self.draft(frame)?))),
-            kind if kind.starts_with("WEBRTC_") => self.signal(kind, frame),
+            upper if upper.starts_with("WEBRTC_") => self.signal(frame),
             "CLIENT_ACK" => ack(frame),
             "SYNC" => self.sync(frame),
             "STATUS" => self.status(frame),
@@ -94,7 +97,7 @@ impl Json {
 
     /// Reads a message to be stored, for those who send no other frames; `type` may be left out.
     pub fn decode_message(&self, text: &str) -> Result<Draft, Fault> {
-        let frame = parse(text)?;
+        let frame: Frame<'_> = parse_object(text)?;
         match frame.r#type.as_deref() {
             None => self.draft(frame),
             Some(kind) if kind.eq_ignore_ascii_case("C2C") => self.draft(frame),
@@ -189,7 +192,8 @@ impl Json {
         })
     }
 
-    fn signal(&self, kind: &str, frame: Frame<'_>) -> Result<Inbound, Fault> {
+    fn signal(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let kind = frame.r#type.as_deref().unwrap_or_default();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         if kind.len() > KIND_MAX || !kind.bytes().all(plain) {
             return Err(fault(
@@ -255,6 +259,7 @@ impl Json {
         }
         let mut targets = Vec::with_capacity(of.len());
         for target in of {
+            let target: FrameTarget<'_> = parse_object(target.get())?;
             let to = self.hashids.decode(&target.to);
             let to = to.map_err(|e| fault(&frame, format!("of: to names no user: {e}")))?;
             let id = MsgId::parse(&target.id);
@@ -387,14 +392,14 @@ fn fault(frame: &Frame<'_>, msg: impl Into<Box<str>>) -> Fault {
     }
 }
 
-/// The members of a frame, whatever they are worth.
-fn parse(text: &str) -> Result<Frame<'_>, Fault> {
-    // A derived reader takes a list for the members in their order; nobody means that.
-    if !text.trim_start().starts_with('{') {
-        let msg = "the frame is neither a JSON object nor a text frame that is known";
-        return Err(Fault::because(Code::BadFrame, msg));
+/// Reads an object; a derived reader would take a list for its members in their order as well.
+fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
+    let object = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+    if text.trim_start().starts_with('{') {
+        return Ok(object);
     }
-    serde_json::from_str(text).map_err(|error| malformed(text, &error))
+    let msg = "the frame has the wrong shape: what should be an object is a list";
+    Err(Fault::because(Code::BadFrame, msg))
 }
 
 /// A fault of a frame that could not be read.

@@ -7,14 +7,15 @@
 use std::time::{Duration, Instant};
 
 use actix::fut::WrapFuture;
-use actix::{Actor, ActorContext, AsyncContext, StreamHandler};
+use actix::prelude::SendError;
+use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler};
 use actix_http::ws::{Codec, Item, ProtocolError};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
 
-use crate::actor::device::{Ask, Report};
+use crate::actor::device::{Ask, Device, Report};
 use crate::actor::login::{self, Attachment};
 use crate::actor::outbox::Taken;
 use crate::clock::wall_ms;
@@ -31,25 +32,22 @@ use super::guard::{FrameGuard, Verdict};
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a connection names in its query, where a header does not.
-#[derive(serde::Deserialize)]
-pub struct Query {
-    authorization: Option<String>,
-    did: Option<String>,
-    dtype: Option<String>,
-    errors: Option<String>,
-}
+/// When a client that is turned away may come again.
+const RETRY_MS: u64 = 1000;
+
+/// What a connection names in its query, where a header does not; of two values the first counts.
+pub type Query = web::Query<Vec<(String, String)>>;
 
 /// `GET /ws`: checks the token, attaches to the device, and upgrades.
 pub async fn connect(
     req: HttpRequest,
     payload: web::Payload,
-    query: web::Query<Query>,
+    query: Query,
     state: web::Data<AppState>,
 ) -> HttpResponse {
     match log_in(&req, &query, &state).await {
         Ok(attachment) => upgrade(&req, payload, &state, Ok(attachment)),
-        Err(refused) if query.errors.as_deref() == Some("close") => {
+        Err(refused) if in_query(&query, "errors") == Some("close") => {
             upgrade(&req, payload, &state, Err(refused))
         }
         Err(refused) => {
@@ -75,14 +73,19 @@ struct Fragments {
     bytes: BytesMut,
 }
 
+fn in_query<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
+    let mut found = query.iter().filter(|(key, _)| key == name);
+    found.next().map(|(_, value)| value.as_str())
+}
+
 async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<Attachment, Fault> {
     let header = req.headers().get(AUTHORIZATION);
     let token = match header {
         Some(header) => header.to_str().ok().map(bearer),
-        None => query.authorization.as_deref().map(bearer),
+        None => in_query(query, "authorization").map(bearer),
     };
     let claims = check(token.unwrap_or_default(), state).map_err(|error| reply::token(&error))?;
-    let did = named(req, "did", query.did.as_deref())?;
+    let did = named(req, "did", in_query(query, "did"))?;
     let did = did.or_else(|| state.settings.device.default_did().map(str::to_string));
     let Some(did) = did else {
         return Err(Fault::because(
@@ -91,18 +94,32 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         ));
     };
     let did = Did::parse(&did).map_err(|e| Fault::because(Code::BadFrame, format!("did {e}")))?;
-    let dtype = named(req, "dtype", query.dtype.as_deref())?;
+    let dtype = named(req, "dtype", in_query(query, "dtype"))?;
+    let dtype = dtype.or_else(|| state.settings.device.default_dtype().map(str::to_string));
     if let Some(dtype) = &dtype {
         // A device type follows the rule of device ids.
         Did::parse(dtype).map_err(|e| Fault::because(Code::BadFrame, format!("dtype {e}")))?;
     }
+    // Before the attachment, which takes the place of an older connection.
+    if let Err(error) = handshake(req) {
+        let msg = format!("this address is for WebSockets: {error}");
+        return Err(Fault::because(Code::BadFrame, msg));
+    }
     if state.is_draining() {
-        return Err(Fault::because(Code::Busy, "the server is going down"));
+        return Err(Fault::because(Code::Busy, "the server is going down").later(RETRY_MS));
     }
     let good_until = good_until(&claims, state);
-    login::attach(&state.services, claims.uid, &did, good_until)
-        .await
-        .map_err(Fault::new)
+    let attached = login::attach(&state.services, claims.uid, &did, good_until).await;
+    let attachment = attached.map_err(|code| match code {
+        Code::Busy => Fault::new(code).later(RETRY_MS),
+        code => Fault::new(code),
+    })?;
+    log::debug!(
+        "user {} came as {did}, a device of type {}",
+        claims.uid,
+        dtype.as_deref().unwrap_or("unknown")
+    );
+    Ok(attachment)
 }
 
 /// An access token that is good now.
@@ -167,6 +184,10 @@ fn upgrade(
 
 impl Socket {
     fn write(&self, event: &Event, ctx: &mut WebsocketContext<Self>) {
+        // Nothing follows the close frame.
+        if self.closing {
+            return;
+        }
         if let Some(frame) = self.state.json.encode(event) {
             ctx.text(frame);
         }
@@ -214,30 +235,42 @@ impl Socket {
             Ok(Inbound::Command(command)) => self.ask(command, ctx),
             Ok(Inbound::Refresh(token)) => self.refresh(&token, ctx),
             Ok(Inbound::Ping) => {
-                ctx.text("pong");
+                if !self.closing {
+                    ctx.text("pong");
+                }
                 self.report(Report::Alive);
             }
             Err(fault) => self.fault(fault, ctx),
         }
     }
 
-    /// Hands the command on; while the device's mailbox is full, nothing more is read from the socket.
     fn ask(&mut self, command: Command, ctx: &mut WebsocketContext<Self>) {
+        if let Ok(attachment) = &self.attached {
+            let epoch = attachment.epoch();
+            self.hand(Ask { epoch, command }, ctx);
+        }
+    }
+
+    /// Hands a message to the device; while its mailbox is full, nothing more is read from the socket.
+    fn hand<M>(&mut self, message: M, ctx: &mut WebsocketContext<Self>)
+    where
+        M: actix::Message<Result = ()> + Send + 'static,
+        Device: Handler<M>,
+    {
         let Ok(attachment) = &self.attached else {
             return;
         };
-        let epoch = attachment.epoch();
         let addr = attachment.device().addr().clone();
-        match addr.try_send(Ask { epoch, command }) {
+        match addr.try_send(message) {
             Ok(()) => {}
-            Err(actix::prelude::SendError::Full(ask)) => {
+            Err(SendError::Full(message)) => {
                 // A device that ends meanwhile ends this connection as well.
                 let handed = async move {
-                    let _ = addr.send(ask).await;
+                    let _ = addr.send(message).await;
                 };
                 ctx.wait(handed.into_actor(self));
             }
-            Err(actix::prelude::SendError::Closed(_)) => self.close(Close::Crashed, ctx),
+            Err(SendError::Closed(_)) => self.close(Close::Crashed, ctx),
         }
     }
 
@@ -252,9 +285,7 @@ impl Socket {
             Err(error) => return self.fault(reply::token(&error), ctx),
         };
         let good_until = good_until(&claims, &self.state);
-        // It must arrive, and there is one for each frame that the client sends.
-        let renewed = Report::Renewed(epoch, good_until);
-        attachment.device().addr().do_send(renewed);
+        self.hand(Report::Renewed(epoch, good_until), ctx);
         let expire_at = claims.exp_ms;
         self.write(&Event::RefreshOk { expire_at }, ctx);
     }
@@ -309,6 +340,7 @@ impl Actor for Socket {
             Err(fault) => {
                 let fault = fault.clone();
                 let close = match fault.code {
+                    Code::Busy if self.state.is_draining() => Close::Draining,
                     Code::Storage | Code::Busy => Close::Crashed,
                     _ => Close::Token,
                 };

@@ -18,6 +18,9 @@ use super::{public, reply};
 /// What the envelope of a message may take besides its payload, bytes.
 const ENVELOPE_MAX: usize = 4096;
 
+/// When a request that there is no room for may be repeated.
+const RETRY_MS: u64 = 1000;
+
 /// The routes of the admin listener: health without a token, the rest with it.
 pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
     config
@@ -76,8 +79,15 @@ struct Sender {
 }
 
 /// `POST /v1/messages`: frame 1 with its sender, accepted as if that user had sent it; harmless to repeat.
-async fn post_message(body: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
-    match accept(&body, &state).await {
+async fn post_message(
+    body: Result<web::Bytes, actix_web::Error>,
+    state: web::Data<AppState>,
+) -> HttpResponse {
+    let accepted = match body {
+        Ok(body) => accept(&body, &state).await,
+        Err(error) => Err(reply::body(&error)),
+    };
+    match accepted {
         Ok(payload) => reply::success(payload),
         Err(fault) => {
             state.services.metrics.refused(fault.code);
@@ -95,14 +105,14 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
     let from = state.hashids.decode(&from);
     let from = from.map_err(|e| bad(format!("from names no user: {e}")))?;
     if state.is_draining() {
-        return Err(Fault::because(Code::Busy, "the server is going down"));
+        return Err(Fault::because(Code::Busy, "the server is going down").later(RETRY_MS));
     }
     let (id, to) = (draft.id.clone(), draft.to);
     let (waiting, answer) = oneshot::channel();
     let op = Op::Append(draft.signed_by(from));
     let commits = &state.services.commits;
     let submitted = commits.submit(Asker::Waiting(waiting), op);
-    submitted.map_err(|_| Fault::new(Code::Busy))?;
+    submitted.map_err(|_| Fault::new(Code::Busy).later(RETRY_MS))?;
     match answer.await {
         Ok(Answer::Accepted(accepted)) => Ok(json!({
             "id": id.as_str(),

@@ -57,7 +57,14 @@ struct DevLogin {
 }
 
 /// `POST /v1/dev/token`: a token for anybody, on a developer's own machine.
-async fn dev_token(body: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
+async fn dev_token(
+    body: Result<web::Bytes, actix_web::Error>,
+    state: web::Data<AppState>,
+) -> HttpResponse {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return reply::refused(&reply::body(&error)),
+    };
     match serde_json::from_slice::<DevLogin>(&body) {
         Ok(login) => fresh(Uid(login.uid), &state),
         Err(error) => reply::refused(&Fault::because(

@@ -17,9 +17,21 @@ pub fn success(payload: impl Serialize) -> HttpResponse {
 
 /// A refusal under the HTTP status that fits its code.
 pub fn refused(fault: &Fault) -> HttpResponse {
+    let payload = match fault.retry_ms {
+        Some(retry_ms) => json!({"retry_ms": retry_ms}),
+        None => json!({}),
+    };
     let status = StatusCode::from_u16(fault.code.http_status());
     HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        .json(json!({"code": fault.code.number(), "msg": fault.msg, "payload": {}}))
+        .json(json!({"code": fault.code.number(), "msg": fault.msg, "payload": payload}))
+}
+
+/// A request body that was not taken.
+pub fn body(error: &actix_web::Error) -> Fault {
+    match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Fault::new(Code::TooLarge),
+        _ => Fault::because(Code::BadFrame, format!("the body cannot be read: {error}")),
+    }
 }
 
 /// What a token that is not good is told.

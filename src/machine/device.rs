@@ -184,7 +184,9 @@ impl Device {
 
     /// When [`Device::tick`] is due, Unix milliseconds.
     pub fn deadline(&self) -> Option<u64> {
-        let token = self.current.as_ref().filter(|s| !s.closing);
+        // Before the first frame of the login nothing else may be said.
+        let live = self.current.as_ref().filter(|_| self.phase == Phase::Live);
+        let token = live.filter(|s| !s.closing);
         let token = token.map(|session| match session.noticed {
             true => session.good_until,
             false => self.notice_at(session),
@@ -205,7 +207,8 @@ impl Device {
             self.seen_at = Some(now.saturating_add(self.rules.seen_every_ms));
             self.submit_seen();
         }
-        let Some(session) = self.current.as_ref() else {
+        let live = self.current.as_ref().filter(|_| self.phase == Phase::Live);
+        let Some(session) = live else {
             return;
         };
         let (epoch, expire_at) = (session.epoch, session.good_until);
@@ -320,20 +323,25 @@ impl Device {
             self.effects.push_back(Effect::Push { epoch, event });
         }
         if last {
-            self.walking.remove(&slot);
-            match item {
-                Item::Row(seq) => drop(self.walking_rows.remove(&seq)),
-                Item::Signal(slot) => self
-                    .effects
-                    .push_back(Effect::SignalOver { slot, acked: false }),
-            }
-            self.fill();
+            self.park(slot);
         }
         if written {
             Resend::Written
         } else {
             Resend::Skipped
         }
+    }
+
+    /// A delivery ends without an acknowledgement: a row waits for the next login.
+    pub fn park(&mut self, slot: Slot) {
+        match self.walking.remove(&slot) {
+            Some(Walk::Row(row)) => drop(self.walking_rows.remove(&row.seq)),
+            Some(Walk::Signal(_)) => self
+                .effects
+                .push_back(Effect::SignalOver { slot, acked: false }),
+            None => return,
+        }
+        self.fill();
     }
 
     /// The server is going down: every connection ends after what waits for it.
@@ -408,9 +416,8 @@ impl Device {
         false
     }
 
-    fn retry(&self, mut fault: Fault) -> Fault {
-        fault.retry_ms = Some(self.rules.retry_ms);
-        fault
+    fn retry(&self, fault: Fault) -> Fault {
+        fault.later(self.rules.retry_ms)
     }
 
     fn sessions(&self) -> impl Iterator<Item = &Session> {

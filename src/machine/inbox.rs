@@ -41,6 +41,17 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+/// What taking in a row did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place.
+    pub seq: Seq,
+    /// Devices that hold back no rows any more, and have to be told.
+    pub lagging: Vec<Did>,
+    /// Rows that nobody waits for.
+    pub gone: Ranges,
+}
+
 /// What an acknowledgement did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
@@ -79,26 +90,34 @@ impl Inbox {
         self.any.contains(seq)
     }
 
+    /// Whether no more rows are taken in.
+    pub fn is_full(&self, bounds: &Bounds) -> bool {
+        self.head - self.any.len() >= bounds.max_messages
+    }
+
     /// Gives out the next sequence number, and gives up on devices that lag too far behind it.
-    pub fn append(&mut self, bounds: &Bounds) -> Result<(Seq, Ranges), Full> {
-        if self.head - self.any.len() >= bounds.max_messages {
+    pub fn append(&mut self, bounds: &Bounds) -> Result<Appended, Full> {
+        if self.is_full(bounds) {
             return Err(Full);
         }
         self.head += 1;
-        let mut lagging = false;
-        for device in self.devices.values_mut() {
+        let mut lagging = Vec::new();
+        for (did, device) in &mut self.devices {
             if self.head - device.acks.len() > bounds.max_messages {
                 device.acks = self.any.clone();
                 device.resync = true;
-                lagging = true;
+                lagging.push(did.clone());
             }
         }
-        let gone = if lagging {
-            self.release()
-        } else {
-            Ranges::new()
+        let gone = match lagging.is_empty() {
+            true => Ranges::new(),
+            false => self.release(),
         };
-        Ok((self.head, gone))
+        Ok(Appended {
+            seq: self.head,
+            lagging,
+            gone,
+        })
     }
 
     /// Takes a device's acknowledgement; none if the device is not known.
@@ -116,9 +135,12 @@ impl Inbox {
         Some(Acknowledged { fresh, gone })
     }
 
-    /// Makes a device known, or finds where it stands.
-    pub fn attach(&mut self, did: &Did, now: u64, bounds: &Bounds) -> Arrival {
+    /// Makes a device known, or finds where it stands; the ones that are `online` are seen now.
+    pub fn attach(&mut self, did: &Did, now: u64, bounds: &Bounds, online: &[Did]) -> Arrival {
         let mut arrival = Arrival::default();
+        for did in online {
+            self.seen(did, now);
+        }
         if !self.devices.contains_key(did) {
             while self.devices.len() >= bounds.max_devices.max(1) {
                 let Some(longest) = self.longest_unseen() else {
@@ -221,7 +243,7 @@ mod tests {
     fn with_rows(n: u64) -> Inbox {
         let mut inbox = Inbox::default();
         for seq in 1..=n {
-            assert_eq!(inbox.append(&BOUNDS).unwrap().0, seq);
+            assert_eq!(inbox.append(&BOUNDS).unwrap().seq, seq);
         }
         inbox
     }
@@ -229,8 +251,8 @@ mod tests {
     #[test]
     fn a_row_goes_when_one_device_has_it_and_every_known_device_has_passed_it() {
         let mut inbox = with_rows(3);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
-        inbox.attach(&did("web"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
+        inbox.attach(&did("web"), 0, &BOUNDS, &[]);
         let by_phone = inbox.ack(&did("phone"), &Ranges::span(1, 2)).unwrap();
         assert_eq!(by_phone.fresh, Ranges::span(1, 2));
         assert!(by_phone.gone.is_empty());
@@ -242,58 +264,67 @@ mod tests {
     #[test]
     fn a_repeated_ack_is_not_fresh_and_one_beyond_the_end_is_cut() {
         let mut inbox = with_rows(2);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
         inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
         let again = inbox.ack(&did("phone"), &Ranges::span(1, 9)).unwrap();
         assert_eq!(again.fresh, Ranges::span(2, 2));
-        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 3);
+        assert_eq!(inbox.append(&BOUNDS).unwrap().seq, 3);
         assert!(!inbox.is_delivered(3));
     }
 
     #[test]
     fn an_emptied_inbox_goes_on_counting() {
         let mut inbox = with_rows(2);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
         inbox.ack(&did("phone"), &Ranges::span(1, 2)).unwrap();
-        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 3);
+        assert_eq!(inbox.append(&BOUNDS).unwrap().seq, 3);
     }
 
     #[test]
     fn a_full_inbox_counts_rows_that_no_device_has() {
         let mut inbox = with_rows(10);
         assert_eq!(inbox.append(&BOUNDS), Err(Full));
-        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
         inbox.ack(&did("phone"), &Ranges::span(4, 4)).unwrap();
-        assert_eq!(inbox.append(&BOUNDS).unwrap().0, 11);
+        assert_eq!(inbox.append(&BOUNDS).unwrap().seq, 11);
     }
 
     #[test]
     fn a_new_device_skips_what_any_device_has() {
         let mut inbox = with_rows(5);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
         let mut acked = Ranges::span(1, 2);
         acked.insert(4, 4);
         inbox.ack(&did("phone"), &acked).unwrap();
-        assert_eq!(inbox.attach(&did("web"), 0, &BOUNDS).acks, acked);
+        assert_eq!(inbox.attach(&did("web"), 0, &BOUNDS, &[]).acks, acked);
     }
 
     #[test]
     fn the_longest_unseen_device_makes_room_and_its_rows_go() {
         let mut inbox = with_rows(1);
-        inbox.attach(&did("old"), 1, &BOUNDS);
-        inbox.attach(&did("phone"), 2, &BOUNDS);
+        inbox.attach(&did("old"), 1, &BOUNDS, &[]);
+        inbox.attach(&did("phone"), 2, &BOUNDS, &[]);
         inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
-        let arrival = inbox.attach(&did("new"), 3, &BOUNDS);
+        let arrival = inbox.attach(&did("new"), 3, &BOUNDS, &[]);
         assert_eq!(arrival.forgotten, [did("old")]);
         assert_eq!(arrival.gone, Ranges::span(1, 1));
         assert_eq!(inbox.ack(&did("old"), &Ranges::span(1, 1)), None);
     }
 
     #[test]
+    fn a_device_that_is_online_is_seen_later_than_one_that_has_left() {
+        let mut inbox = with_rows(0);
+        inbox.attach(&did("online"), 1, &BOUNDS, &[]);
+        inbox.attach(&did("gone"), 2, &BOUNDS, &[]);
+        let arrival = inbox.attach(&did("new"), 3, &BOUNDS, &[did("online")]);
+        assert_eq!(arrival.forgotten, [did("gone")]);
+    }
+
+    #[test]
     fn a_device_unseen_for_too_long_is_forgotten() {
         let mut inbox = with_rows(1);
-        inbox.attach(&did("old"), 0, &BOUNDS);
-        inbox.attach(&did("phone"), 500, &BOUNDS);
+        inbox.attach(&did("old"), 0, &BOUNDS, &[]);
+        inbox.attach(&did("phone"), 500, &BOUNDS, &[]);
         inbox.ack(&did("phone"), &Ranges::span(1, 1)).unwrap();
         assert!(inbox.forget(999, &BOUNDS).0.is_empty());
         let (forgotten, gone) = inbox.forget(1000, &BOUNDS);
@@ -304,15 +335,18 @@ mod tests {
     #[test]
     fn a_device_that_lags_too_far_is_told_to_resync_and_holds_nothing_back() {
         let mut inbox = with_rows(1);
-        inbox.attach(&did("slow"), 0, &BOUNDS);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
-        let mut gone = Ranges::new();
+        inbox.attach(&did("slow"), 0, &BOUNDS, &[]);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
+        let (mut gone, mut told) = (Ranges::new(), Vec::new());
         for seq in 1..=10 {
             inbox.ack(&did("phone"), &Ranges::span(seq, seq)).unwrap();
-            gone.union(&inbox.append(&BOUNDS).unwrap().1);
+            let appended = inbox.append(&BOUNDS).unwrap();
+            gone.union(&appended.gone);
+            told.extend(appended.lagging);
         }
         assert_eq!(gone, Ranges::span(1, 10));
-        let arrival = inbox.attach(&did("slow"), 1, &BOUNDS);
+        assert_eq!(told, [did("slow")]);
+        let arrival = inbox.attach(&did("slow"), 1, &BOUNDS, &[]);
         assert!(arrival.resync);
         assert_eq!(arrival.acks.cursor(), 10);
     }
@@ -320,10 +354,10 @@ mod tests {
     #[test]
     fn an_expired_row_is_passed_by_everyone() {
         let mut inbox = with_rows(2);
-        inbox.attach(&did("phone"), 0, &BOUNDS);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
         assert!(inbox.expire(1));
         assert!(!inbox.expire(1));
-        let arrival = inbox.attach(&did("phone"), 1, &BOUNDS);
+        let arrival = inbox.attach(&did("phone"), 1, &BOUNDS, &[]);
         assert_eq!(arrival.acks, Ranges::span(1, 1));
     }
 }

@@ -57,6 +57,8 @@ pub enum Op {
         uid: Uid,
         /// The device.
         did: Did,
+        /// Devices of the user that are connected, so that they do not have to make room for it.
+        online: Vec<Did>,
     },
     /// A device is still there, or was until now.
     Seen {
@@ -177,7 +179,7 @@ pub struct Read {
     pub to: Seq,
     /// At most this many rows.
     pub limit: usize,
-    /// Stops after the row that reaches this many payload bytes.
+    /// Stops before a row that would make the page longer than this, bytes; one row there is always.
     pub max_bytes: usize,
 }
 

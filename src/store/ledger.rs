@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::id::{Did, Seq, Uid};
 use crate::machine::dedupe::{self, Entry, Verdict};
-use crate::machine::inbox::{Arrival, Bounds, Inbox};
+use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
 use crate::message::{
     Accepted, Acked, Answer, Append, Attached, Message, Op, Page, Read, Receipt, Refusal, Row,
@@ -29,6 +29,9 @@ const SWEEP_USERS: usize = 32;
 const PER_MESSAGE: usize = 4;
 /// What a row costs in a page besides its payload, bytes, in any dialect.
 const ROW_OVERHEAD: usize = 512;
+
+/// Keys with their values.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The settings of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,13 @@ pub enum News {
     },
     /// A device of the reader has a message: for every device of its sender.
     Receipt(Receipt),
+    /// Rows were given up for that device, which lags too far behind.
+    Lagging {
+        /// The user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+    },
     /// That device is not known any more.
     Forgotten {
         /// The user.
@@ -130,7 +140,7 @@ impl Ledger {
             let answer = match op {
                 Op::Append(append) => self.append(now, append)?,
                 Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs)?,
-                Op::Attach { uid, did } => self.attach(now, *uid, did)?,
+                Op::Attach { uid, did, online } => self.attach(now, *uid, did, online)?,
                 Op::Seen { uid, did } => self.seen(now, *uid, did)?,
                 Op::Head(uid) => Answer::Head(self.inbox(*uid)?.head()),
                 Op::Status { from, of } => self.status(now, *from, of)?,
@@ -177,9 +187,16 @@ impl Ledger {
         }
         self.make_room(PER_MESSAGE)?;
         let bounds = self.policy.bounds;
-        let Ok((seq, gone)) = self.inbox_mut(append.to)?.append(&bounds) else {
+        if self.inbox(append.to)?.is_full(&bounds) {
+            return Ok(Answer::Refused(Refusal::InboxFull));
+        }
+        let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(append.to)?.append(&bounds) else {
             return Ok(Answer::Refused(Refusal::InboxFull));
         };
+        for did in lagging {
+            let uid = append.to;
+            self.done.news.push(News::Lagging { uid, did });
+        }
         let message = Message {
             id: append.id.clone(),
             kind: append.kind,
@@ -251,7 +268,13 @@ impl Ledger {
         }))
     }
 
-    fn attach(&mut self, now: u64, uid: Uid, did: &Did) -> Result<Answer, EngineError> {
+    fn attach(
+        &mut self,
+        now: u64,
+        uid: Uid,
+        did: &Did,
+        online: &[Did],
+    ) -> Result<Answer, EngineError> {
         self.make_room(1)?;
         let bounds = self.policy.bounds;
         let Arrival {
@@ -259,7 +282,7 @@ impl Ledger {
             resync,
             forgotten,
             gone,
-        } = self.inbox_mut(uid)?.attach(did, now, &bounds);
+        } = self.inbox_mut(uid)?.attach(did, now, &bounds, online);
         for did in forgotten {
             self.done.news.push(News::Forgotten { uid, did });
         }
@@ -302,9 +325,11 @@ impl Ledger {
                 self.expire(uid, seq)?;
             }
         }
-        for (key, value) in self.step(record::DEDUPE, SWEEP_STEP)? {
-            let entry: Entry = record::decode(&key, &value)?;
-            if dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) {
+        for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
+            // Read again: the batch at hand may have accepted the message anew.
+            if let Some(entry) = self.load::<Entry>(&key)?
+                && dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms())
+            {
                 self.make_room(1)?;
                 self.batch.delete(key);
             }
@@ -409,7 +434,7 @@ impl Ledger {
     }
 
     /// The next entries of a table, from the beginning again after its end.
-    fn step(&mut self, table: u8, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+    fn step(&mut self, table: u8, limit: usize) -> Result<Entries, EngineError> {
         let from = self.swept.remove(&table).unwrap_or_else(|| vec![table]);
         let mut entries = Vec::new();
         self.engine.scan(&from, &[table + 1], &mut |key, value| {
@@ -464,7 +489,7 @@ pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
         return Ok(());
     }
     let mut foreign = None;
-    engine.scan(&[], &[0xff], &mut |key, _| {
+    engine.scan(&[], &[0xff; 256], &mut |key, _| {
         foreign = Some(key.escape_ascii().to_string());
         false
     })?;

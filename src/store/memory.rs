@@ -12,11 +12,14 @@ pub struct MemoryEngine {
     state: Mutex<State>,
 }
 
+/// What stood under the keys of a batch before it.
+type Replaced = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 #[derive(Debug, Default)]
 struct State {
     map: BTreeMap<Vec<u8>, Vec<u8>>,
     /// For each batch since the last flush, what it replaced.
-    unflushed: Vec<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+    unflushed: Vec<Replaced>,
 }
 
 impl MemoryEngine {

@@ -72,6 +72,7 @@ pub(crate) fn attach(uid: Uid, device: &str) -> Op {
     Op::Attach {
         uid,
         did: did(device),
+        online: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use yizhan::actor::mailroom::Letter;
 use yizhan::actor::registry::{Member, Registry};
+use yizhan::code::Code;
 use yizhan::id::{Did, Seq, Uid};
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Device, Epoch, ReadTicket, Rules, Slot, Ticket};
@@ -160,7 +161,7 @@ impl Server {
     }
 
     /// A page has been read.
-    pub fn page(&mut self, serial: u64, ticket: ReadTicket, page: Option<Page>) -> bool {
+    pub fn page(&mut self, serial: u64, ticket: ReadTicket, page: Result<Page, Code>) -> bool {
         self.leave(serial, Letter::Page(ticket, page))
     }
 }

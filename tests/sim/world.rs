@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use yizhan::actor::mailroom::Letter;
+use yizhan::code::Code;
 use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Effect, Epoch, Rules, Ticket};
@@ -250,8 +251,8 @@ impl World {
     fn step(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::ClientTick(client) => self.client_tick(client),
-            Step::ToServer(conn, command) => self.to_server(conn, command),
-            Step::ToClient(conn, frame) => return self.to_client(conn, frame),
+            Step::ToServer(conn, command) => self.reaches_server(conn, command),
+            Step::ToClient(conn, frame) => return self.reaches_client(conn, frame),
             Step::Hangup(conn) => self.hangup(conn),
             Step::Commit => return self.commit(),
             Step::Flush => return self.flush(),
@@ -411,7 +412,7 @@ impl World {
         1
     }
 
-    fn to_client(&mut self, conn: u64, frame: Frame) -> Result<(), String> {
+    fn reaches_client(&mut self, conn: u64, frame: Frame) -> Result<(), String> {
         let Some(who) = self.conns.get(&conn).map(|c| c.client) else {
             return Ok(());
         };
@@ -481,7 +482,7 @@ impl World {
 
     // The server's edge.
 
-    fn to_server(&mut self, conn: u64, command: Command) {
+    fn reaches_server(&mut self, conn: u64, command: Command) {
         let Some((serial, epoch)) = self.conns.get(&conn).and_then(|c| c.at) else {
             return;
         };
@@ -663,6 +664,7 @@ impl World {
                         Letter::Row(row) => proc.machine.hint(row.seq, vec![row]),
                         Letter::Head(head) => proc.machine.hint(head, Vec::new()),
                         Letter::Receipt(receipt) => proc.machine.receipt(receipt),
+                        Letter::Lagging => proc.machine.lags(),
                         Letter::Forgotten => proc.machine.forgotten(),
                         Letter::Signal(_) | Letter::SignalFailed(_) => {}
                     }
@@ -850,9 +852,8 @@ impl World {
         }
         let (serial, ticket, read) = server.reads.remove(self.rng.usize(..server.reads.len()));
         let fails = self.faults && self.rng.u8(..100) < 3;
-        let page = ledger::read_page(&*self.engine, &read, 0)
-            .ok()
-            .filter(|_| !fails);
+        let page = ledger::read_page(&*self.engine, &read, 0).map_err(|_| Code::Storage);
+        let page = if fails { Err(Code::Storage) } else { page };
         if server.page(serial, ticket, page) {
             self.mail(serial, Mail::Wake);
         }
@@ -883,7 +884,7 @@ impl World {
             return Ok(());
         };
         for ((_, _, op), answer) in batch.askers.iter().zip(&batch.done.answers) {
-            if let (Op::Attach { uid, did }, Answer::Attached(_)) = (op, answer) {
+            if let (Op::Attach { uid, did, .. }, Answer::Attached(_)) = (op, answer) {
                 self.known.insert((*uid, did.clone()));
             }
             if let (Op::Append(append), Answer::Accepted(accepted)) = (op, answer)

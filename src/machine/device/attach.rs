@@ -32,6 +32,8 @@ impl Device {
             op: Op::Attach {
                 uid: self.uid,
                 did: self.did.clone(),
+                // The driver knows.
+                online: Vec::new(),
             },
             ticket: Ticket::Attach(epoch),
         });
@@ -73,6 +75,15 @@ impl Device {
         if let Some(epoch) = self.current.as_ref().map(|session| session.epoch) {
             self.notify(epoch, Notice::Resync);
             self.close(epoch, Close::Kicked);
+        }
+    }
+
+    /// Rows were given up for this device: its client has to take the state from elsewhere.
+    pub fn lags(&mut self) {
+        if self.phase == Phase::Live
+            && let Some(epoch) = self.current.as_ref().map(|session| session.epoch)
+        {
+            self.notify(epoch, Notice::Resync);
         }
     }
 

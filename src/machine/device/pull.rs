@@ -24,20 +24,20 @@ impl Device {
         self.fill();
     }
 
-    /// The rows asked for, or none if they could not be read.
-    pub fn page(&mut self, now: u64, ticket: ReadTicket, page: Option<Page>) {
+    /// The rows asked for, or why there are none.
+    pub fn page(&mut self, now: u64, ticket: ReadTicket, page: Result<Page, Code>) {
         match ticket {
             ReadTicket::Pull(epoch) => self.pulled(now, epoch, page),
             ReadTicket::Sync { epoch, head } => self.synced(now, epoch, head, page),
         }
     }
 
-    fn pulled(&mut self, now: u64, epoch: Epoch, page: Option<Page>) {
+    fn pulled(&mut self, now: u64, epoch: Epoch, page: Result<Page, Code>) {
         if !self.is_current(epoch) || !self.pulling {
             return;
         }
         self.pulling = false;
-        let Some(page) = page else {
+        let Ok(page) = page else {
             self.retry_at = Some(now.saturating_add(self.rules.read_retry_ms));
             return;
         };
@@ -112,10 +112,15 @@ impl Device {
         });
     }
 
-    fn synced(&mut self, now: u64, epoch: Epoch, head: Seq, page: Option<Page>) {
+    fn synced(&mut self, now: u64, epoch: Epoch, head: Seq, page: Result<Page, Code>) {
         self.requests -= 1;
-        let Some(mut page) = page else {
-            return self.reply(epoch, error(Fault::new(Code::Storage), now));
+        let mut page = match page {
+            Ok(page) => page,
+            Err(Code::Busy) => {
+                let fault = self.retry(Fault::new(Code::Busy));
+                return self.reply(epoch, error(fault, now));
+            }
+            Err(code) => return self.reply(epoch, error(Fault::new(code), now)),
         };
         let (acks, pending) = (&self.acks, &self.pending);
         page.rows
