@@ -13,10 +13,16 @@ use std::collections::HashMap;
 /// Writes that one [`Engine::apply`] may hold. sled 0.34 leaks beyond about 600.
 pub const BATCH_MAX: usize = 256;
 
-/// The engine could not do it; what a failed write left behind is unknown.
+/// Why a store did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// The engine failed; what a failed write left behind is unknown.
+    #[error("{0}")]
+    Failed(String),
+    /// One record cannot be read; the others can.
+    #[error("{0}")]
+    Damaged(String),
+}
 
 /// An ordered map of bytes with atomic batches.
 pub trait Engine: Send + Sync {

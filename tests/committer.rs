@@ -109,7 +109,7 @@ impl Faulty {
         }
         match ill {
             None => Ok(()),
-            Some(Ill::Error) => Err(EngineError(format!("{call:?} fails as planned"))),
+            Some(Ill::Error) => Err(EngineError::Failed(format!("{call:?} fails as planned"))),
             Some(Ill::Panic) => panic!("{call:?} panics as planned"),
         }
     }

@@ -90,6 +90,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("clock",          "std::time::SystemTime", "the one reading of the wall clock"),
     ("clock",          "std::time::UNIX_EPOCH", "the same"),
     ("actor::registry", "std::hash::RandomState", "spreads users over shards"),
+    ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),
     ("store::sled",    "std::fs",               "syncs what sled does not"),
     ("store::sled",    "std::time::SystemTime", "the age of a directory"),

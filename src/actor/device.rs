@@ -226,8 +226,10 @@ impl Device {
             }
             // A schedule of one copy: there is nothing to walk.
             Effect::Walk(slot) if self.services.schedule.is_last(0) => {
+                if !self.trips.contains_key(&slot) {
+                    self.services.metrics.parked(1);
+                }
                 self.machine.park(slot);
-                self.services.metrics.parked(1);
             }
             Effect::Walk(slot) => {
                 let counted = self.services.metrics.in_flight();
@@ -363,6 +365,8 @@ impl Actor for Device {
         if let Some(me) = &self.me {
             let registry = &self.services.registry;
             registry.remove(me.uid(), me.did(), me.serial());
+            // A letter may hold its own device: a signal that a user sends to themselves does.
+            drop(me.collect());
         }
     }
 }

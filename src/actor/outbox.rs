@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 
 use crate::message::Event;
 
-/// Frames that one poll takes: what leaves here sits in the WebSocket's own queue, which has no bound.
-const TAKE_MAX: usize = 16;
+/// Frames that one poll takes: what leaves here sits in the WebSocket's own queue, which has no bound. A turn of its
+/// actor has up to 16 polls.
+const TAKE_MAX: usize = 4;
 
 /// The device's end.
 #[derive(Debug)]

@@ -32,9 +32,6 @@ use super::guard::{FrameGuard, Verdict};
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When a client that is turned away may come again.
-const RETRY_MS: u64 = 1000;
-
 /// What a connection names in its query, where a header does not; of two values the first counts.
 pub type Query = web::Query<Vec<(String, String)>>;
 
@@ -106,12 +103,13 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         return Err(Fault::because(Code::BadFrame, msg));
     }
     if state.is_draining() {
-        return Err(Fault::because(Code::Busy, "the server is going down").later(RETRY_MS));
+        return Err(Fault::because(Code::Busy, "the server is going down")
+            .later(state.services.rules.retry_ms));
     }
     let good_until = good_until(&claims, state);
     let attached = login::attach(&state.services, claims.uid, &did, good_until).await;
     let attachment = attached.map_err(|code| match code {
-        Code::Busy => Fault::new(code).later(RETRY_MS),
+        Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
         code => Fault::new(code),
     })?;
     log::debug!(
@@ -200,8 +198,11 @@ impl Socket {
                 event => self.write(event, ctx),
             }
         }
-        if taken.wanted {
-            self.report(Report::Alive);
+        if taken.wanted
+            && let Ok(attachment) = &self.attached
+        {
+            // It must arrive, whatever waits in the mailbox; the device asks once before it is told.
+            attachment.device().addr().do_send(Report::Alive);
         }
     }
 
@@ -390,9 +391,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Nop) => {}
             Err(_) if self.verdict.is_too_big() => self.close(Close::TooBig, ctx),
-            // The only error of this kind that a frame can cause is text that is not UTF-8; the frame is past, and
-            // a broken connection ends by itself.
-            Err(ProtocolError::Io(error)) if error.kind() == std::io::ErrorKind::Other => {
+            // The frame is past, and the next one can be read.
+            Err(ProtocolError::Io(error)) if error.to_string().contains("utf-8") => {
                 self.fault(not_utf8(), ctx);
             }
             Err(error) => {

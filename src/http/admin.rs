@@ -18,9 +18,6 @@ use super::{public, reply};
 /// What the envelope of a message may take besides its payload, bytes.
 const ENVELOPE_MAX: usize = 4096;
 
-/// When a request that there is no room for may be repeated.
-const RETRY_MS: u64 = 1000;
-
 /// The routes of the admin listener: health without a token, the rest with it.
 pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
     config
@@ -105,14 +102,15 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
     let from = state.hashids.decode(&from);
     let from = from.map_err(|e| bad(format!("from names no user: {e}")))?;
     if state.is_draining() {
-        return Err(Fault::because(Code::Busy, "the server is going down").later(RETRY_MS));
+        return Err(Fault::because(Code::Busy, "the server is going down")
+            .later(state.services.rules.retry_ms));
     }
     let (id, to) = (draft.id.clone(), draft.to);
     let (waiting, answer) = oneshot::channel();
     let op = Op::Append(draft.signed_by(from));
     let commits = &state.services.commits;
     let submitted = commits.submit(Asker::Waiting(waiting), op);
-    submitted.map_err(|_| Fault::new(Code::Busy).later(RETRY_MS))?;
+    submitted.map_err(|_| Fault::new(Code::Busy).later(state.services.rules.retry_ms))?;
     match answer.await {
         Ok(Answer::Accepted(accepted)) => Ok(json!({
             "id": id.as_str(),

@@ -71,6 +71,8 @@ pub struct Device {
     rules: Rules,
     phase: Phase,
     current: Option<Session>,
+    /// The connection that commits are announced to.
+    registered: Option<Epoch>,
     /// Older connections whose adapters have not reported their end: a late acknowledgement still counts.
     lingering: Vec<Session>,
     /// Acknowledged and durable.
@@ -110,8 +112,18 @@ struct Session {
     taken: u64,
     closing: bool,
     sent: SentLog,
+    page: Pages,
     good_until: u64,
     noticed: bool,
+}
+
+/// Pages are large: one at a time is asked for, and written before the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pages {
+    None,
+    Reading,
+    /// The last one is this frame of the connection.
+    Pushed(u64),
 }
 
 #[derive(Debug)]
@@ -158,6 +170,7 @@ impl Device {
             rules,
             phase: Phase::Idle,
             current: None,
+            registered: None,
             lingering: Vec::new(),
             acks: Ranges::new(),
             pending: Ranges::new(),
@@ -297,7 +310,10 @@ impl Device {
 
     /// A signal for this device; returns its slot, or none if there is no room for it.
     pub fn signal(&mut self, signal: Arc<Signal>) -> Option<Slot> {
-        if self.phase != Phase::Live || !self.has_credit() {
+        let walking = self.walking.len() - self.walking_rows.len();
+        // Half of the window is for messages, however many signals a client leaves unacknowledged.
+        let most = (self.rules.deliver_window / 2).max(1);
+        if self.phase != Phase::Live || !self.has_credit() || walking >= most {
             return None;
         }
         self.start(Walk::Signal(signal))
@@ -336,9 +352,13 @@ impl Device {
     pub fn park(&mut self, slot: Slot) {
         match self.walking.remove(&slot) {
             Some(Walk::Row(row)) => drop(self.walking_rows.remove(&row.seq)),
-            Some(Walk::Signal(_)) => self
-                .effects
-                .push_back(Effect::SignalOver { slot, acked: false }),
+            Some(Walk::Signal(_)) => {
+                if let Some(session) = self.current.as_mut() {
+                    session.sent.settle(Item::Signal(slot));
+                }
+                self.effects
+                    .push_back(Effect::SignalOver { slot, acked: false });
+            }
             None => return,
         }
         self.fill();

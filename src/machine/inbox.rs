@@ -23,7 +23,8 @@ pub struct Inbox {
 struct Device {
     acks: Ranges,
     seen_ms: u64,
-    resync: bool,
+    /// Rows up to here were given up for it, and it may not have heard of that.
+    resync: Option<Seq>,
 }
 
 /// The bounds of an inbox.
@@ -105,7 +106,7 @@ impl Inbox {
         for (did, device) in &mut self.devices {
             if self.head - device.acks.len() > bounds.max_messages {
                 device.acks = self.any.clone();
-                device.resync = true;
+                device.resync = Some(self.head - 1);
                 lagging.push(did.clone());
             }
         }
@@ -125,7 +126,10 @@ impl Inbox {
         let device = self.devices.get_mut(did)?;
         let fresh = seqs.within(1, self.head).difference(&device.acks);
         device.acks.union(&fresh);
-        device.resync = false;
+        // A row from after it was told shows that it goes on; an older one may have been on its way.
+        if device.resync < fresh.last() {
+            device.resync = None;
+        }
         self.any.union(&fresh);
         let mut gone = fresh.clone();
         for other in self.devices.values() {
@@ -158,7 +162,7 @@ impl Inbox {
         if let Some(device) = self.devices.get_mut(did) {
             device.seen_ms = now;
             arrival.acks = device.acks.clone();
-            arrival.resync = device.resync;
+            arrival.resync = device.resync.is_some();
         }
         if !arrival.forgotten.is_empty() {
             arrival.gone = self.release();
@@ -175,12 +179,23 @@ impl Inbox {
         true
     }
 
+    /// Whether the device is known.
+    pub fn knows(&self, did: &Did) -> bool {
+        self.devices.contains_key(did)
+    }
+
+    /// Whether there is a device to forget.
+    pub fn has_stale(&self, now: u64, bounds: &Bounds) -> bool {
+        let mut devices = self.devices.values();
+        devices.any(|device| device.is_stale(now, bounds))
+    }
+
     /// Forgets devices that were unseen for too long: who they were, and the rows that go with them.
     pub fn forget(&mut self, now: u64, bounds: &Bounds) -> (Vec<Did>, Ranges) {
         let stale: Vec<Did> = self
             .devices
             .iter()
-            .filter(|(_, device)| device.seen_ms.saturating_add(bounds.forget_ms) <= now)
+            .filter(|(_, device)| device.is_stale(now, bounds))
             .map(|(did, _)| did.clone())
             .collect();
         if stale.is_empty() {
@@ -222,6 +237,12 @@ impl Inbox {
             .iter()
             .min_by_key(|(_, device)| device.seen_ms)
             .map(|(did, _)| did.clone())
+    }
+}
+
+impl Device {
+    fn is_stale(&self, now: u64, bounds: &Bounds) -> bool {
+        self.seen_ms.saturating_add(bounds.forget_ms) <= now
     }
 }
 

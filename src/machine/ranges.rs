@@ -130,13 +130,6 @@ impl Ranges {
         self.0.last().map(|r| r.1)
     }
 
-    /// The highest number in the set that is not above `bound`.
-    pub fn last_up_to(&self, bound: Seq) -> Option<Seq> {
-        let at = self.0.partition_point(|r| r.0 <= bound);
-        let range = self.0.get(at.checked_sub(1)?)?;
-        Some(range.1.min(bound))
-    }
-
     /// The first number from `from` on that is not in the set.
     pub fn first_gap(&self, from: Seq) -> Seq {
         let at = self.0.partition_point(|r| r.1 < from);
@@ -209,10 +202,6 @@ mod tests {
                 assert_eq!(ranges.contains(probe), plain.contains(&probe));
                 let gap = (probe..).find(|n| !plain.contains(n));
                 assert_eq!(Some(ranges.first_gap(probe)), gap);
-                assert_eq!(
-                    ranges.last_up_to(probe),
-                    plain.range(..=probe).next_back().copied()
-                );
                 if !plain.contains(&probe) {
                     let end = (probe..60)
                         .take_while(|n| !plain.contains(n))

@@ -140,8 +140,9 @@ impl SentLog {
         self.entries.get_mut(order)
     }
 
-    /// Bounds what is remembered of acknowledged items: the oldest go first.
-    fn settle(&mut self, item: Item) {
+    /// Nothing more is sent of this item, or it is acknowledged. What is remembered of such items has a bound: the
+    /// oldest go first.
+    pub fn settle(&mut self, item: Item) {
         let Some(order) = self.by_item.get(&item) else {
             return;
         };
@@ -153,11 +154,8 @@ impl SentLog {
             return;
         };
         // An acknowledgement taken back leaves its entry here: it is owed, so it stays.
-        if self
-            .entries
-            .get(&oldest)
-            .is_none_or(|entry| entry.acks == 0)
-        {
+        let owed = |entry: &Entry| entry.acks == 0 && matches!(entry.item, Item::Row(_));
+        if self.entries.get(&oldest).is_none_or(owed) {
             return;
         }
         if let Some(entry) = self.entries.remove(&oldest) {

@@ -184,7 +184,7 @@ impl<O> Committer<O> {
                 self.metrics.committed(&done.tally, begun.elapsed());
                 // The sweep, last in the batch, has no asker.
                 let answers = askers.into_iter().zip(done.answers).collect();
-                self.outlet.publish(answers, done.news);
+                self.publish(answers, done.news);
             }
             Err(error) => {
                 if let Some(error) = error {
@@ -192,8 +192,21 @@ impl<O> Committer<O> {
                 }
                 let storage = || Answer::Refused(Refusal::Storage);
                 let answers = askers.into_iter().map(|asker| (asker, storage()));
-                self.outlet.publish(answers.collect(), Vec::new());
+                self.publish(answers.collect(), Vec::new());
             }
+        }
+    }
+
+    /// A commit that cannot be told to anyone is told by the end of the process: whoever starts it again finds what
+    /// was accepted.
+    fn publish<A: Send + 'static>(&mut self, answers: Vec<(A, Answer)>, news: Vec<News>)
+    where
+        O: Outlet<A>,
+    {
+        let outlet = &mut self.outlet;
+        if catch_unwind(AssertUnwindSafe(|| outlet.publish(answers, news))).is_err() {
+            log::error!("a commit could not be published, so the process ends");
+            std::process::abort();
         }
     }
 
@@ -211,7 +224,7 @@ impl<O> Committer<O> {
             Ok(done)
         }));
         attempt
-            .unwrap_or_else(|panic| Err(EngineError(describe(&*panic))))
+            .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))))
             .map_err(Some)
     }
 
@@ -232,7 +245,7 @@ impl<O> Committer<O> {
         }
         let engine = &self.engine;
         let opened = catch_unwind(AssertUnwindSafe(|| engine.reopen()))
-            .unwrap_or_else(|panic| Err(EngineError(describe(&*panic))));
+            .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))));
         match opened {
             Ok(()) => {
                 log::warn!("the store is open again");

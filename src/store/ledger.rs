@@ -137,22 +137,44 @@ impl Ledger {
         ops: impl IntoIterator<Item = &'a Op>,
     ) -> Result<Committed, EngineError> {
         for op in ops {
-            let answer = match op {
-                Op::Append(append) => self.append(now, append)?,
-                Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs)?,
-                Op::Attach { uid, did, online } => self.attach(now, *uid, did, online)?,
-                Op::Seen { uid, did } => self.seen(now, *uid, did)?,
-                Op::Head(uid) => Answer::Head(self.inbox(*uid)?.head()),
-                Op::Status { from, of } => self.status(now, *from, of)?,
-                Op::Sweep => self.sweep(now)?,
+            let answer = match self.perform(now, op) {
+                // A damaged record is the trouble of those it concerns, and of nobody else. What a request reads
+                // before it changes anything is all that can stop it here.
+                Err(EngineError::Damaged(why)) => {
+                    log::error!("a request was refused: {why}");
+                    Answer::Refused(Refusal::Storage)
+                }
+                answer => answer?,
             };
             self.done.answers.push(answer);
         }
         self.apply()?;
+        self.drop_stale_news();
         if self.inboxes.len() > CACHED_USERS {
             self.inboxes.clear();
         }
         Ok(std::mem::take(&mut self.done))
+    }
+
+    fn perform(&mut self, now: u64, op: &Op) -> Result<Answer, EngineError> {
+        match op {
+            Op::Append(append) => self.append(now, append),
+            Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs),
+            Op::Attach { uid, did, online } => self.attach(now, *uid, did, online),
+            Op::Seen { uid, did } => self.seen(now, *uid, did),
+            Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
+            Op::Status { from, of } => self.status(now, *from, of),
+            Op::Sweep => self.sweep(now),
+        }
+    }
+
+    /// A device that was forgotten and came again in the same batch has nothing to hear.
+    fn drop_stale_news(&mut self) {
+        let inboxes = &self.inboxes;
+        self.done.news.retain(|news| match news {
+            News::Forgotten { uid, did } => !inboxes.get(uid).is_some_and(|i| i.knows(did)),
+            _ => true,
+        });
     }
 
     /// Forgets everything but the engine, after an error.
@@ -209,6 +231,8 @@ impl Ledger {
         let reference = RowRef {
             body_of: append.to,
             body_seq: seq,
+            from: append.from,
+            id: append.id.clone(),
             server_ts: now,
         };
         let entry = Entry {
@@ -251,18 +275,19 @@ impl Ledger {
         };
         self.done.tally.delivered += self.inbox(reader)?.delivered() - before;
         for seq in done.fresh.values() {
-            let Some(message) = self.message(reader, seq)? else {
-                continue;
-            };
-            self.done.news.push(News::Receipt(Receipt {
-                sender: message.from,
-                id: message.id,
-                reader,
-                did: did.clone(),
-                server_ts: now,
-            }));
+            if let Some(row) = self.row(reader, seq)? {
+                if done.gone.contains(seq) {
+                    self.remove(reader, seq, &row)?;
+                }
+                self.done.news.push(News::Receipt(Receipt {
+                    sender: row.from,
+                    id: row.id,
+                    reader,
+                    did: did.clone(),
+                    server_ts: now,
+                }));
+            }
         }
-        self.remove_rows(reader, &done.gone)?;
         Ok(Answer::Acked(Acked {
             fresh: done.fresh.len(),
         }))
@@ -317,17 +342,19 @@ impl Ledger {
     /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
     fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
         for (key, value) in self.step(record::INBOX, SWEEP_STEP)? {
-            let row: RowRef = record::decode(&key, &value)?;
+            let Some(row) = intact(record::decode::<RowRef>(&key, &value))? else {
+                continue;
+            };
             if row.server_ts.saturating_add(self.policy.ttl_ms) > now {
                 continue;
             }
             if let Some((uid, seq)) = record::row_place(&key) {
-                self.expire(uid, seq)?;
+                intact(self.expire(uid, seq))?;
             }
         }
         for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
             // Read again: the batch at hand may have accepted the message anew.
-            if let Some(entry) = self.load::<Entry>(&key)?
+            if let Some(Some(entry)) = intact(self.load::<Entry>(&key))?
                 && dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms())
             {
                 self.make_room(1)?;
@@ -339,12 +366,14 @@ impl Ledger {
                 continue;
             };
             let bounds = self.policy.bounds;
-            let (forgotten, gone) = self.inbox(uid)?.clone().forget(now, &bounds);
-            if forgotten.is_empty() {
+            let Some(inbox) = intact(self.inbox(uid))? else {
+                continue;
+            };
+            if !inbox.has_stale(now, &bounds) {
                 continue;
             }
             self.make_room(1)?;
-            self.inbox_mut(uid)?.forget(now, &bounds);
+            let (forgotten, gone) = self.inbox_mut(uid)?.forget(now, &bounds);
             for did in forgotten {
                 self.done.news.push(News::Forgotten { uid, did });
             }
@@ -355,11 +384,11 @@ impl Ledger {
 
     fn expire(&mut self, uid: Uid, seq: Seq) -> Result<(), EngineError> {
         self.make_room(PER_MESSAGE)?;
-        let message = self.message(uid, seq)?;
+        let row = self.row(uid, seq)?;
         if self.inbox_mut(uid)?.expire(seq) {
             self.done.tally.expired += 1;
-            if let Some(message) = message {
-                let key = record::dedupe_key(uid, message.from, &message.id);
+            if let Some(row) = &row {
+                let key = record::dedupe_key(uid, row.from, &row.id);
                 if let Some(mut entry) = self.load::<Entry>(&key)?
                     && entry.seq == seq
                 {
@@ -368,7 +397,10 @@ impl Ledger {
                 }
             }
         }
-        self.remove_row(uid, seq)
+        match row {
+            Some(row) => self.remove(uid, seq, &row),
+            None => Ok(()),
+        }
     }
 
     fn state_of(&mut self, to: Uid, entry: &Entry) -> Result<State, EngineError> {
@@ -381,29 +413,24 @@ impl Ledger {
         }
     }
 
-    fn message(&self, uid: Uid, seq: Seq) -> Result<Option<Message>, EngineError> {
-        let key = record::row_key(uid, seq);
-        let Some(row) = self.load::<RowRef>(&key)? else {
-            return Ok(None);
-        };
-        self.load(&record::body_key(row.body_of, row.body_seq))
+    /// The row, if it is there and can be read: a damaged one must not keep the others of its inbox.
+    fn row(&self, uid: Uid, seq: Seq) -> Result<Option<RowRef>, EngineError> {
+        Ok(intact(self.load(&record::row_key(uid, seq)))?.flatten())
     }
 
     /// Removes rows that nobody waits for; what a crash leaves of them is swept when it expires.
     fn remove_rows(&mut self, uid: Uid, gone: &Ranges) -> Result<(), EngineError> {
         for seq in gone.values() {
-            self.remove_row(uid, seq)?;
+            if let Some(row) = self.row(uid, seq)? {
+                self.remove(uid, seq, &row)?;
+            }
         }
         Ok(())
     }
 
-    fn remove_row(&mut self, uid: Uid, seq: Seq) -> Result<(), EngineError> {
-        let key = record::row_key(uid, seq);
-        let Some(row) = self.load::<RowRef>(&key)? else {
-            return Ok(());
-        };
+    fn remove(&mut self, uid: Uid, seq: Seq, row: &RowRef) -> Result<(), EngineError> {
         self.make_room(2)?;
-        self.batch.delete(key);
+        self.batch.delete(record::row_key(uid, seq));
         self.batch
             .delete(record::body_key(row.body_of, row.body_seq));
         self.done.tally.rows -= 1;
@@ -476,12 +503,24 @@ impl Ledger {
     }
 }
 
+/// Passes over a damaged record, and says so in the log.
+fn intact<T>(read: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(EngineError::Damaged(why)) => {
+            log::error!("passed over: {why}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Checks the layout of a store, writing it into an empty one.
 pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
     if let Some(found) = engine.get(record::LAYOUT_KEY)? {
         let layout: u32 = record::decode(record::LAYOUT_KEY, &found)?;
         if layout != record::LAYOUT {
-            return Err(EngineError(format!(
+            return Err(EngineError::Failed(format!(
                 "the store has layout {layout}, and this build reads layout {}: run the version that wrote it, or start with another store.path",
                 record::LAYOUT
             )));
@@ -494,7 +533,7 @@ pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
         false
     })?;
     if let Some(key) = foreign {
-        return Err(EngineError(format!(
+        return Err(EngineError::Failed(format!(
             "the store names no layout and is not empty (first key {key}): it was not written by yizhan"
         )));
     }
@@ -517,25 +556,22 @@ pub fn count_rows(engine: &dyn Engine) -> Result<i64, EngineError> {
     Ok(rows)
 }
 
-/// Reads rows of an inbox accepted after `oldest`, Unix milliseconds; a row that goes meanwhile is left out.
+/// Reads rows of an inbox accepted after `oldest`, Unix milliseconds; one that goes meanwhile, or is damaged, is left out.
 pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {
     let mut found = Vec::new();
-    let mut damage = None;
     let (from, to) = (
         record::row_key(read.uid, read.from),
         record::row_key(read.uid, read.to),
     );
     engine.scan(&from, &to, &mut |key, value| {
-        match (record::row_place(key), record::decode::<RowRef>(key, value)) {
-            (Some((_, seq)), Ok(row)) if row.server_ts > oldest => found.push((seq, row)),
-            (_, Ok(_)) => {}
-            (_, Err(error)) => damage = Some(error),
+        if let Some((_, seq)) = record::row_place(key)
+            && let Ok(Some(row)) = intact(record::decode::<RowRef>(key, value))
+            && row.server_ts > oldest
+        {
+            found.push((seq, row));
         }
-        damage.is_none() && found.len() < read.limit
+        found.len() < read.limit
     })?;
-    if let Some(error) = damage {
-        return Err(error);
-    }
     let mut page = Page {
         scanned_to: read.to,
         ..Page::default()
@@ -551,7 +587,9 @@ pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, 
         let Some(body) = engine.get(&key)? else {
             continue;
         };
-        let message: Message = record::decode(&key, &body)?;
+        let Some(message) = intact(record::decode::<Message>(&key, &body))? else {
+            continue;
+        };
         bytes += message.payload.len() + ROW_OVERHEAD;
         if bytes > read.max_bytes && !page.rows.is_empty() {
             page.scanned_to = seq - 1;

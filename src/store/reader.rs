@@ -1,5 +1,6 @@
 //! Reads pages of inboxes aside, so that no actor waits for a disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -65,16 +66,28 @@ pub fn start<A: Send + 'static>(
                 .spawn(move || {
                     while let Some((asker, read)) = take(&waiting) {
                         let oldest = clock.now_ms().saturating_sub(ttl_ms);
-                        let page = read_page(&*engine, &read, oldest);
-                        if let Err(error) = &page {
-                            log::error!("rows could not be read: {error}");
-                        }
-                        outlet.page(asker, page.ok());
+                        let page = read_safely(&*engine, &read, oldest);
+                        outlet.page(asker, page);
                     }
                 })
         })
         .collect::<std::io::Result<_>>()?;
     Ok((ReadQueue { requests }, threads))
+}
+
+/// A panic of the engine is an error like others: it must not end the reader, and whoever asked must hear.
+fn read_safely(engine: &dyn Engine, read: &Read, oldest: u64) -> Option<Page> {
+    match catch_unwind(AssertUnwindSafe(|| read_page(engine, read, oldest))) {
+        Ok(Ok(page)) => Some(page),
+        Ok(Err(error)) => {
+            log::error!("rows could not be read: {error}");
+            None
+        }
+        Err(_) => {
+            log::error!("rows could not be read: the engine panicked");
+            None
+        }
+    }
 }
 
 fn take<A>(waiting: &Mutex<Receiver<(A, Read)>>) -> Option<(A, Read)> {

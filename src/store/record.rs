@@ -25,12 +25,16 @@ pub const DEDUPE: u8 = b'd';
 pub const USER: u8 = b'u';
 
 /// An inbox row: a reference to a body that other inboxes may share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowRef {
     /// The inbox that the body was stored for.
     pub body_of: Uid,
     /// Its place there.
     pub body_seq: Seq,
+    /// The sender, who hears of an acknowledgement.
+    pub from: Uid,
+    /// The message's id.
+    pub id: MsgId,
     /// When it was accepted, Unix milliseconds.
     pub server_ts: u64,
 }
@@ -74,13 +78,14 @@ pub fn user_of(key: &[u8]) -> Option<Uid> {
 
 /// Writes a record.
 pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, EngineError> {
-    postcard::to_stdvec(record).map_err(|e| EngineError(format!("a record cannot be written: {e}")))
+    postcard::to_stdvec(record)
+        .map_err(|e| EngineError::Failed(format!("a record cannot be written: {e}")))
 }
 
 /// Reads a record; `key` is named when it is damaged.
 pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, EngineError> {
     postcard::from_bytes(bytes)
-        .map_err(|e| EngineError(format!("damaged record at {}: {e}", key.escape_ascii())))
+        .map_err(|e| EngineError::Damaged(format!("damaged record at {}: {e}", key.escape_ascii())))
 }
 
 fn place(table: u8, uid: Uid, seq: u64) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -19,6 +19,10 @@ const MTIME_GRAIN: Duration = Duration::from_millis(100);
 
 /// Pages that sled keeps in memory; its own default is a gigabyte.
 const CACHE_BYTES: u64 = 256 << 20;
+
+/// How long a database that was dropped may keep its files, and how often it is looked whether it still does.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
+const RELEASE_LOOK: Duration = Duration::from_millis(5);
 
 /// One sled database in a directory of its own.
 #[derive(Debug)]
@@ -54,7 +58,9 @@ impl SledEngine {
     fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, EngineError>) -> Result<T, EngineError> {
         match self.open.read().as_ref() {
             Some(open) => act(open),
-            None => Err(EngineError("the store is closed after an error".into())),
+            None => Err(EngineError::Failed(
+                "the store is closed after an error".into(),
+            )),
         }
     }
 }
@@ -117,12 +123,13 @@ impl Engine for SledEngine {
 impl Open {
     fn new(dir: &Path) -> Result<Open, EngineError> {
         remove_half_written_snapshots(dir)?;
-        let db = ::sled::Config::default()
-            .path(dir)
-            .mode(::sled::Mode::HighThroughput)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()?;
+        let db = open_when_released(
+            &::sled::Config::default()
+                .path(dir)
+                .mode(::sled::Mode::HighThroughput)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(None),
+        )?;
         let open = Open {
             db,
             log: File::open(dir.join("db"))?,
@@ -136,6 +143,23 @@ impl Open {
         File::open(dir)?.sync_all()?;
         Ok(open)
     }
+}
+
+/// The threads of a database that was dropped let go of its files a little later.
+fn open_when_released(config: &::sled::Config) -> ::sled::Result<::sled::Db> {
+    let until = Instant::now() + RELEASE_MAX;
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && Instant::now() < until => {
+                std::thread::sleep(RELEASE_LOOK);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_locked(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 /// A kill while sled opens can leave a snapshot under the name it has before it is whole. The next open takes it for
@@ -185,13 +209,13 @@ impl Blobs {
 
 impl From<::sled::Error> for EngineError {
     fn from(error: ::sled::Error) -> EngineError {
-        EngineError(format!("sled: {error}"))
+        EngineError::Failed(format!("sled: {error}"))
     }
 }
 
 impl From<io::Error> for EngineError {
     fn from(error: io::Error) -> EngineError {
-        EngineError(format!("disk: {error}"))
+        EngineError::Failed(format!("disk: {error}"))
     }
 }
 
@@ -200,35 +224,23 @@ impl From<io::Error> for EngineError {
 mod tests {
     use super::*;
 
-    /// The threads of an engine that was dropped let go of its files a little later.
-    fn released<T>(mut open: impl FnMut() -> Result<T, EngineError>) -> Result<T, EngineError> {
-        loop {
-            match open() {
-                Err(error) if error.0.contains("could not acquire lock") => {
-                    std::thread::yield_now();
-                }
-                opened => return opened,
-            }
-        }
-    }
-
     #[test]
     fn a_snapshot_left_half_written_by_a_kill_does_not_keep_the_store_shut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sled");
-        let engine = released(|| SledEngine::open(&path)).unwrap();
+        let engine = SledEngine::open(&path).unwrap();
         let mut batch = Batch::default();
         batch.put(b"k".to_vec(), b"v".to_vec());
         engine.apply(batch).unwrap();
         engine.flush().unwrap();
         drop(engine);
         fs::write(path.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
-        let hurt = released(|| ::sled::open(&path).map_err(EngineError::from));
+        let hurt = open_when_released(&::sled::Config::default().path(&path));
         assert!(
             hurt.is_err(),
             "this release is not hurt by it any more, so the remedy can go"
         );
-        let engine = released(|| SledEngine::open(&path)).unwrap();
+        let engine = SledEngine::open(&path).unwrap();
         assert_eq!(engine.get(b"k").unwrap(), Some(b"v".to_vec()));
     }
 

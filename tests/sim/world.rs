@@ -261,7 +261,7 @@ impl World {
             Step::Mailbox(serial) => return self.mailbox(serial),
             Step::Pump(epoch) => self.pump(epoch),
             Step::Due(serial, slot) => self.due(serial, slot),
-            Step::Timer(serial, at) => self.timer(serial, at),
+            Step::Timer(serial, at) => return self.timer(serial, at),
             Step::RegisterLate(serial, epoch) => self.register(serial, epoch),
             Step::Relogin(client) => {
                 self.leave(client);
@@ -831,16 +831,17 @@ impl World {
         }
     }
 
-    fn timer(&mut self, serial: u64, at: u64) {
+    fn timer(&mut self, serial: u64, at: u64) -> Result<(), String> {
         let now = self.now;
         let Some(proc) = self.proc(serial) else {
-            return;
+            return Ok(());
         };
         if proc.timer == Some(at) {
             proc.timer = None;
             proc.machine.tick(now);
-            self.mail(serial, Mail::Tick);
+            return self.settle(serial);
         }
+        Ok(())
     }
 
     fn read_page(&mut self) {

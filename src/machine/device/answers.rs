@@ -22,8 +22,9 @@ impl Device {
                 self.acks.union(&seqs);
                 self.reply(epoch, Event::AckOk(form));
             }
-            (Ticket::Ack { epoch, .. }, Answer::Refused(Refusal::Forgotten)) => {
+            (Ticket::Ack { epoch, seqs, .. }, Answer::Refused(Refusal::Forgotten)) => {
                 self.requests -= 1;
+                self.pending.subtract(&seqs);
                 self.notify(epoch, Notice::Resync);
                 self.close(epoch, Close::Kicked);
             }

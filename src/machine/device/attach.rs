@@ -4,7 +4,7 @@ use crate::code::{Close, Code};
 use crate::id::Seq;
 use crate::message::{Attached, Notice, Op};
 
-use super::{Device, Effect, Epoch, Phase, Session, Ticket, Walk};
+use super::{Device, Effect, Epoch, Pages, Phase, Session, Ticket, Walk};
 
 /// Older connections kept for their late acknowledgements; a storm of reconnects drops the oldest.
 const LINGERING_MAX: usize = 4;
@@ -22,6 +22,7 @@ impl Device {
             taken: 0,
             closing: false,
             sent: Default::default(),
+            page: Pages::None,
             good_until,
             noticed: false,
         });
@@ -48,7 +49,10 @@ impl Device {
             self.retry_at = None;
             self.seen_at = None;
             self.end_deliveries();
-            self.effects.push_back(Effect::Unregister(epoch));
+            // It may be an older connection that is still announced to: this one had not come so far.
+            if let Some(registered) = self.registered.take() {
+                self.effects.push_back(Effect::Unregister(registered));
+            }
             self.submit_seen();
         } else {
             self.lingering.retain(|session| session.epoch != epoch);
@@ -80,10 +84,13 @@ impl Device {
 
     /// Rows were given up for this device: its client has to take the state from elsewhere.
     pub fn lags(&mut self) {
-        if self.phase == Phase::Live
-            && let Some(epoch) = self.current.as_ref().map(|session| session.epoch)
-        {
-            self.notify(epoch, Notice::Resync);
+        match (&mut self.phase, &self.current) {
+            (Phase::Heading { resync }, _) => *resync = true,
+            (Phase::Live, Some(session)) => {
+                let epoch = session.epoch;
+                self.notify(epoch, Notice::Resync);
+            }
+            _ => {}
         }
     }
 
@@ -95,6 +102,7 @@ impl Device {
         self.phase = Phase::Heading {
             resync: attached.resync,
         };
+        self.registered = Some(epoch);
         self.effects.push_back(Effect::Register(epoch));
         self.effects.push_back(Effect::Submit {
             op: Op::Head(self.uid),

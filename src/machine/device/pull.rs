@@ -5,7 +5,7 @@ use crate::id::Seq;
 use crate::machine::sent::Item;
 use crate::message::{Event, Fault, Page, Read, Row};
 
-use super::{Device, Effect, Epoch, Phase, ReadTicket, Slot, Walk, error};
+use super::{Device, Effect, Epoch, Pages, Phase, ReadTicket, Slot, Walk, error};
 
 impl Device {
     /// Rows up to `head` are durable; `rows` are some of the latest, in order.
@@ -97,9 +97,20 @@ impl Device {
             };
             return self.reply(epoch, event);
         }
-        if !self.take_request(now, epoch) {
+        let Some(session) = self.session_mut(epoch) else {
             return;
+        };
+        let waiting = match session.page {
+            Pages::None => false,
+            Pages::Reading => true,
+            Pages::Pushed(frame) => frame >= session.taken,
+        };
+        if waiting {
+            let fault = Fault::because(Code::TooFast, "the page before this one is not read yet");
+            let fault = self.retry(fault);
+            return self.reply(epoch, error(fault, now));
         }
+        session.page = Pages::Reading;
         self.effects.push_back(Effect::Read {
             read: Read {
                 uid: self.uid,
@@ -113,7 +124,10 @@ impl Device {
     }
 
     fn synced(&mut self, now: u64, epoch: Epoch, head: Seq, page: Result<Page, Code>) {
-        self.requests -= 1;
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        session.page = Pages::None;
         let mut page = match page {
             Ok(page) => page,
             Err(Code::Busy) => {
@@ -132,6 +146,7 @@ impl Device {
             let (id, item) = (&row.message.id, Item::Row(row.seq));
             session.sent.copied(id, item, session.pushed);
         }
+        session.page = Pages::Pushed(session.pushed);
         let event = Event::SyncPage {
             rows: page.rows,
             next: page.scanned_to,
