@@ -50,8 +50,9 @@ enum Command {
     Serve(ServeArgs),
     /// Prints a token for a user
     Token {
-        /// The user's number
-        uid: u64,
+        /// The user's number, or its hashid; digits alone are taken for a number
+        #[arg(value_name = "UID")]
+        user: String,
         /// A refresh token, good for getting access tokens and for nothing else
         #[arg(long)]
         refresh: bool,
@@ -86,7 +87,7 @@ pub fn run() -> Result<()> {
                 dev: args.dev || cli.serve.dev,
             },
         ),
-        Some(Command::Token { uid, refresh, ttl }) => token(&settings, Uid(uid), refresh, ttl),
+        Some(Command::Token { user, refresh, ttl }) => token(&settings, &user, refresh, ttl),
         Some(Command::Uid { uid }) => translate(&settings, &uid),
         Some(Command::Config) => print(&settings.redacted()),
     }
@@ -122,8 +123,14 @@ fn serve(settings: Settings, args: ServeArgs) -> Result<()> {
     })
 }
 
-fn token(settings: &Settings, uid: Uid, refresh: bool, ttl: Option<u64>) -> Result<()> {
+fn token(settings: &Settings, user: &str, refresh: bool, ttl: Option<u64>) -> Result<()> {
     let hashids = Hashids::new(&settings.ids).map_err(|e| anyhow!(e))?;
+    let uid = match number(user) {
+        Some(uid) => uid,
+        None => hashids
+            .decode(user)
+            .map_err(|e| anyhow!("{user} names no user: {e}"))?,
+    };
     let (keys, _) = config::keys::resolve(settings).context("the keys cannot be had")?;
     let (kind, default_ttl) = match refresh {
         true => (Kind::Refresh, settings.auth.refresh_ttl_ms),
@@ -140,15 +147,19 @@ fn token(settings: &Settings, uid: Uid, refresh: bool, ttl: Option<u64>) -> Resu
 
 fn translate(settings: &Settings, text: &str) -> Result<()> {
     let hashids = Hashids::new(&settings.ids).map_err(|e| anyhow!(e))?;
-    if text.bytes().all(|b| b.is_ascii_digit())
-        && let Ok(number) = text.parse()
-    {
-        return print(&hashids.encode(Uid(number)));
+    if let Some(uid) = number(text) {
+        return print(&hashids.encode(uid));
     }
     match hashids.decode(text) {
         Ok(uid) => print(&uid.to_string()),
         Err(error) => bail!("{text} names no user: {error}"),
     }
+}
+
+/// The user whose number this is, if it is one.
+fn number(text: &str) -> Option<Uid> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).map(Uid)
 }
 
 fn print(text: &str) -> Result<()> {

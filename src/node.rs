@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
 use crate::store::sled::SledEngine;
-use crate::store::{Engine, committer, reader};
+use crate::store::{Engine, EngineError, committer, reader};
 use crate::token::Tokens;
 
 use lock::DirLock;
@@ -84,6 +84,11 @@ impl Node {
                 "--dev gives a token to anybody, so every listener must be on a loopback address, and these are {public_addr} and {admin_addr}"
             )));
         }
+        if dev {
+            log::warn!("--dev: POST /v1/dev/token gives anybody a token for any user");
+        }
+        let public_listener = bind("listen.public", public_addr)?;
+        let admin_listener = bind("listen.admin", admin_addr)?;
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
         let (keys, written) = config::keys::resolve(&settings)
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
@@ -96,8 +101,7 @@ impl Node {
         let clock = Clock::start();
         let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
         let (engine, lock) = open_store(&settings)?;
-        let rows = ledger::prepare(&*engine).and_then(|()| ledger::count_rows(&*engine));
-        metrics.found_rows(rows.map_err(|e| StartError(e.to_string()))?);
+        metrics.found_rows(take_stock(&*engine, &settings)?);
 
         let registry: Arc<Registry<DeviceRef>> = Arc::default();
         let (commits, committer) = committer::start(
@@ -133,8 +137,8 @@ impl Node {
             hashids,
             keys.admin_token,
         ));
-        let (public, public_server) = listen_public(public_addr, state.clone(), dev)?;
-        let (admin, admin_server) = listen_admin(admin_addr, state.clone())?;
+        let (public, public_server) = listen_public(public_listener, state.clone(), dev)?;
+        let (admin, admin_server) = listen_admin(admin_listener, state.clone())?;
         Ok(Node {
             public,
             admin,
@@ -214,6 +218,20 @@ fn open_store(settings: &Settings) -> Result<(Arc<dyn Engine>, Option<DirLock>),
     }
 }
 
+/// Checks the store and says what is in it; returns how many rows wait.
+fn take_stock(engine: &dyn Engine, settings: &Settings) -> Result<i64, StartError> {
+    let failed = |e: EngineError| StartError(e.to_string());
+    let path = settings.store.path.display();
+    let version = env!("CARGO_PKG_VERSION");
+    let is_new = ledger::prepare(engine).map_err(failed)?;
+    let rows = ledger::count_rows(engine).map_err(failed)?;
+    match is_new {
+        true => log::info!("yizhan {version}: began a new, empty store in {path}"),
+        false => log::info!("yizhan {version}: the store in {path} has {rows} messages waiting"),
+    }
+    Ok(rows)
+}
+
 fn policy(settings: &Settings) -> Policy {
     Policy {
         bounds: Bounds {
@@ -238,11 +256,10 @@ fn rules(settings: &Settings) -> Rules {
 }
 
 fn listen_public(
-    addr: SocketAddr,
+    (listener, addr): (TcpListener, SocketAddr),
     state: web::Data<AppState>,
     dev: bool,
 ) -> Result<(SocketAddr, Server), StartError> {
-    let (listener, addr) = bind("listen.public", addr)?;
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
     let server = HttpServer::new(move || {
         App::new()
@@ -261,10 +278,9 @@ fn listen_public(
 }
 
 fn listen_admin(
-    addr: SocketAddr,
+    (listener, addr): (TcpListener, SocketAddr),
     state: web::Data<AppState>,
 ) -> Result<(SocketAddr, Server), StartError> {
-    let (listener, addr) = bind("listen.admin", addr)?;
     let max_payload = state.settings.listen.max_payload;
     let server = HttpServer::new(move || {
         App::new()

@@ -382,3 +382,69 @@ async fn next_message(client: &mut support::Client) -> Frame {
         }
     }
 }
+
+/// The notice with this name.
+async fn notice(client: &mut support::Client, name: &str) -> Frame {
+    let like = |frame: &Frame| frame.is("S2C") && frame.raw("payload").contains(name);
+    client.expect(name, like).await
+}
+
+#[tokio::test]
+async fn a_connected_device_that_falls_too_far_behind_is_told_to_resync() {
+    let server = Server::start(&[ONCE, "inbox.max_messages=2"]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut silent = server.login(BOB, "b-silent").await;
+    let mut phone = server.login(BOB, "b-phone").await;
+    for n in 1..=3 {
+        let id = format!("m{n}");
+        alice.send_c2c(&id, BOB, "hello").await;
+        phone.takes(&id).await;
+    }
+    notice(&mut silent, "resync").await;
+    silent.takes("m3").await;
+    silent.leave().await;
+    let mut silent = server.login(BOB, "b-silent").await;
+    assert_eq!(silent.waiting(), 0, "what was given up does not wait");
+    silent.heard_nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_connected_device_that_has_to_make_room_is_told_and_ended() {
+    let server = Server::start(&[ONCE, "device.max_per_user=1"]).await;
+    let mut first = server.login(BOB, "b-first").await;
+    let _second = server.login(BOB, "b-second").await;
+    notice(&mut first, "resync").await;
+    assert_eq!(first.closed().await, Some(4013));
+}
+
+#[tokio::test]
+async fn a_device_that_has_left_makes_room_before_one_that_is_connected() {
+    let server = Server::start(&[ONCE, "device.max_per_user=2"]).await;
+    let mut online = server.login(BOB, "b-online").await;
+    server.login(BOB, "b-gone").await.leave().await;
+    let mut new = server.login(BOB, "b-new").await;
+    new.ping().await;
+    online.ping().await;
+    online.heard_nothing_else().await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    alice.send_c2c("m1", BOB, "to both").await;
+    online.takes("m1").await;
+    new.takes("m1").await;
+}
+
+#[tokio::test]
+async fn an_ack_that_comes_after_the_server_has_closed_the_connection_still_counts() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut old = server.login(BOB, "b-phone").await;
+    alice.send_c2c("m1", BOB, "hello").await;
+    old.receives("m1").await;
+    let mut new = server.login(BOB, "b-phone").await;
+    // The old connection has been told to close by now; its client has not read that yet.
+    old.ack_text("m1").await;
+    alice.delivered("m1").await;
+    new.receives("m1").await;
+    new.leave().await;
+    let new = server.login(BOB, "b-phone").await;
+    assert_eq!(new.waiting(), 0);
+}

@@ -258,12 +258,14 @@ impl Json {
             return Err(fault(&frame, format!("of has more than {max} entries")));
         }
         let mut targets = Vec::with_capacity(of.len());
-        for target in of {
-            let target: FrameTarget<'_> = parse_object(target.get())?;
+        for (at, target) in of.iter().enumerate() {
+            // The id in an entry is that of another frame: the fault is about this one.
+            let fault = |why: String| fault(&frame, format!("of[{at}]: {why}"));
+            let target: FrameTarget<'_> =
+                parse_object(target.get()).map_err(|e| fault(e.msg.into_string()))?;
             let to = self.hashids.decode(&target.to);
-            let to = to.map_err(|e| fault(&frame, format!("of: to names no user: {e}")))?;
-            let id = MsgId::parse(&target.id);
-            let id = id.map_err(|e| fault(&frame, format!("of: id {e}")))?;
+            let to = to.map_err(|e| fault(format!("to names no user: {e}")))?;
+            let id = MsgId::parse(&target.id).map_err(|e| fault(format!("id {e}")))?;
             targets.push(Target { to, id });
         }
         Ok(Inbound::Command(Command::Status(targets)))

@@ -48,6 +48,7 @@ pub async fn connect(
             upgrade(&req, payload, &state, Err(refused))
         }
         Err(refused) => {
+            log::debug!("refused a connection: {}", refused.msg);
             state.services.metrics.refused(refused.code);
             reply::refused(&refused)
         }

@@ -22,8 +22,8 @@ const ENVELOPE_MAX: usize = 4096;
 pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
     config
         .app_data(web::PayloadConfig::new(max_payload + ENVELOPE_MAX))
-        .route("/health/live", web::get().to(public::live))
-        .route("/health/ready", web::get().to(public::ready))
+        .service(public::health("/health/live", public::live))
+        .service(public::health("/health/ready", public::ready))
         .service(
             web::scope("")
                 .wrap(from_fn(authorized))

@@ -1,6 +1,6 @@
 //! What apps and clients may ask without a WebSocket.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, web};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,13 +19,24 @@ pub fn routes(config: &mut web::ServiceConfig, dev: bool) {
     config
         .route("/ws", web::get().to(ws::connect))
         .route("/ws/", web::get().to(ws::connect))
-        .route("/health/live", web::get().to(live))
-        .route("/health/ready", web::get().to(ready))
+        .service(health("/health/live", live))
+        .service(health("/health/ready", ready))
         .route("/v1/token/refresh", web::post().to(refresh));
     if dev {
         config.route("/v1/dev/token", web::post().to(dev_token));
     }
     config.default_service(web::to(reply::nothing_here));
+}
+
+/// A route that probes ask with GET or HEAD.
+pub fn health<F, Args>(path: &str, answer: F) -> Resource
+where
+    F: Handler<Args, Output = HttpResponse> + Copy,
+    Args: FromRequest + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(answer))
+        .route(web::head().to(answer))
 }
 
 /// `GET /health/live`: the process answers.

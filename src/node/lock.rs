@@ -7,7 +7,16 @@ use std::path::Path;
 /// Held for as long as the process lives; the kernel lets go of it however the process ends.
 #[derive(Debug)]
 pub(super) struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // A process id that is left behind may be that of another process by the time somebody reads it.
+        if let Err(error) = self.file.set_len(0) {
+            log::warn!("the lock keeps the id of a process that has ended: {error}");
+        }
+    }
 }
 
 impl DirLock {
@@ -39,6 +48,6 @@ impl DirLock {
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         write!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(DirLock { _file: file })
+        Ok(DirLock { file })
     }
 }

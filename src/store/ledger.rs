@@ -515,8 +515,8 @@ fn intact<T>(read: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
     }
 }
 
-/// Checks the layout of a store, writing it into an empty one.
-pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
+/// Checks the layout of a store, writing it into an empty one; true if it was empty.
+pub fn prepare(engine: &dyn Engine) -> Result<bool, EngineError> {
     if let Some(found) = engine.get(record::LAYOUT_KEY)? {
         let layout: u32 = record::decode(record::LAYOUT_KEY, &found)?;
         if layout != record::LAYOUT {
@@ -525,7 +525,7 @@ pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
                 record::LAYOUT
             )));
         }
-        return Ok(());
+        return Ok(false);
     }
     let mut foreign = None;
     engine.scan(&[], &[0xff; 256], &mut |key, _| {
@@ -543,7 +543,8 @@ pub fn prepare(engine: &dyn Engine) -> Result<(), EngineError> {
         record::encode(&record::LAYOUT)?,
     );
     engine.apply(batch)?;
-    engine.flush()
+    engine.flush()?;
+    Ok(true)
 }
 
 /// How many rows wait in all inboxes.

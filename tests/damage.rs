@@ -1,0 +1,159 @@
+//! A store that is damaged, or an engine that panics: the others go on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use yizhan::clock::Clock;
+use yizhan::id::{Did, MsgId, Uid};
+use yizhan::machine::inbox::Bounds;
+use yizhan::machine::ranges::Ranges;
+use yizhan::message::{Answer, Draft, Kind, Op, Page, Read, Refusal};
+use yizhan::store::ledger::{self, Ledger, Policy};
+use yizhan::store::memory::MemoryEngine;
+use yizhan::store::reader::{self, PageOutlet};
+use yizhan::store::{Batch, Engine, EngineError, record};
+
+const HURT: Uid = Uid(2);
+const WELL: Uid = Uid(3);
+
+fn message(id: &str, to: Uid) -> Op {
+    let draft = Draft {
+        id: MsgId::parse(id).unwrap(),
+        kind: Kind::C2c,
+        to,
+        payload: "{}".into(),
+        created_at: None,
+    };
+    Op::Append(draft.signed_by(Uid(1)))
+}
+
+fn damage(engine: &MemoryEngine, key: Vec<u8>) {
+    let mut batch = Batch::default();
+    batch.put(key, vec![0xff; 3]);
+    engine.apply(batch).unwrap();
+}
+
+fn read(uid: Uid) -> Read {
+    Read {
+        uid,
+        from: 1,
+        to: 3,
+        limit: 10,
+        max_bytes: 1 << 20,
+    }
+}
+
+#[test]
+fn a_damaged_record_costs_only_those_it_concerns() {
+    let engine = Arc::new(MemoryEngine::new());
+    ledger::prepare(&*engine).unwrap();
+    let policy = Policy {
+        bounds: Bounds {
+            max_messages: 100,
+            max_devices: 10,
+            forget_ms: 1 << 40,
+        },
+        ttl_ms: 1 << 40,
+    };
+    let mut ledger = Ledger::new(engine.clone(), policy);
+    let phone = Did::parse("phone").unwrap();
+    let attach = Op::Attach {
+        uid: HURT,
+        did: phone.clone(),
+        online: Vec::new(),
+    };
+    let three = ["m1", "m2", "m3"].map(|id| message(id, HURT));
+    ledger.commit(1, [&attach]).unwrap();
+    ledger.commit(1, &three).unwrap();
+
+    damage(&engine, record::row_key(HURT, 1));
+    damage(&engine, record::body_key(HURT, 2));
+    let page = ledger::read_page(&*engine, &read(HURT), 0).unwrap();
+    let seqs: Vec<u64> = page.rows.iter().map(|row| row.seq).collect();
+    assert_eq!((seqs, page.scanned_to), (vec![3], 3));
+    let ack = Op::Ack {
+        reader: HURT,
+        did: phone,
+        seqs: Ranges::span(1, 3),
+    };
+    let done = ledger
+        .commit(2, [&Op::Sweep, &ack, &message("m4", WELL)])
+        .unwrap();
+    assert_eq!(done.answers[0], Answer::Done);
+    assert!(matches!(done.answers[1], Answer::Acked(_)));
+    assert!(matches!(done.answers[2], Answer::Accepted(_)));
+
+    damage(&engine, record::user_key(HURT));
+    ledger.reset();
+    let done = ledger
+        .commit(3, [&message("m5", HURT), &message("m5", WELL), &Op::Sweep])
+        .unwrap();
+    assert_eq!(done.answers[0], Answer::Refused(Refusal::Storage));
+    assert!(matches!(done.answers[1], Answer::Accepted(_)));
+    assert_eq!(done.answers[2], Answer::Done);
+}
+
+/// Panics in every scan while it is ill.
+struct Ill {
+    engine: MemoryEngine,
+    is_ill: AtomicBool,
+}
+
+impl Engine for Ill {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.engine.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), EngineError> {
+        assert!(!self.is_ill.load(Ordering::Relaxed), "panics as planned");
+        self.engine.scan(from, to, visit)
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), EngineError> {
+        self.engine.apply(batch)
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        self.engine.flush()
+    }
+
+    fn reopen(&self) -> Result<(), EngineError> {
+        self.engine.reopen()
+    }
+}
+
+struct Outlet(Sender<(u32, Option<Page>)>);
+
+impl PageOutlet<u32> for Outlet {
+    fn page(&self, asker: u32, page: Option<Page>) {
+        self.0.send((asker, page)).unwrap();
+    }
+}
+
+#[test]
+fn readers_outlive_the_panics_of_their_engine_and_answer_everyone() {
+    let engine = Arc::new(Ill {
+        engine: MemoryEngine::new(),
+        is_ill: AtomicBool::new(true),
+    });
+    let (sender, pages) = channel();
+    let clock = Clock::start();
+    let (queue, _readers) = reader::start(engine.clone(), clock, 1, Outlet(sender)).unwrap();
+    for asker in 0..10 {
+        queue.submit(asker, read(WELL)).unwrap();
+    }
+    for _ in 0..10 {
+        assert_eq!(pages.recv().unwrap().1, None);
+    }
+    engine.is_ill.store(false, Ordering::Relaxed);
+    queue.submit(10, read(WELL)).unwrap();
+    let (asker, page) = pages.recv().unwrap();
+    assert_eq!((asker, page.unwrap().scanned_to), (10, 3));
+}
