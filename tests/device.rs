@@ -1,0 +1,273 @@
+//! The machine of one device, step by step, where no faster or slower world would show the difference.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use yizhan::code::{Close, Code};
+use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Rules, Ticket};
+use yizhan::machine::ranges::Ranges;
+use yizhan::message::{
+    Ack, Acked, Answer, Attached, Command, Event, Kind, Message, Notice, Op, Page, Read, Refusal,
+    Row, Signal,
+};
+
+const UID: Uid = Uid(2);
+const NOW: u64 = 1_000;
+const RULES: Rules = Rules {
+    deliver_window: 4,
+    send_window: 8,
+    page_bytes: 1 << 20,
+    token_notice_ms: 0,
+    read_retry_ms: 200,
+    retry_ms: 100,
+    seen_every_ms: 5_000,
+};
+
+fn device() -> Device {
+    Device::new(UID, Did::parse("phone").unwrap(), RULES)
+}
+
+fn effects(device: &mut Device) -> Vec<Effect> {
+    std::iter::from_fn(|| device.next_effect()).collect()
+}
+
+fn attached(acks: Ranges) -> Answer {
+    Answer::Attached(Attached {
+        acks,
+        resync: false,
+    })
+}
+
+/// Logs a connection in, to an inbox with this head of which these rows are acknowledged.
+fn log_in(device: &mut Device, epoch: Epoch, head: Seq, acks: Ranges) -> Vec<Effect> {
+    device.connect(epoch, u64::MAX);
+    device.answered(NOW, Ticket::Attach(epoch), attached(acks));
+    device.answered(NOW, Ticket::Head(epoch), Answer::Head(head));
+    effects(device)
+}
+
+fn row(seq: Seq) -> Row {
+    Row {
+        seq,
+        message: Arc::new(Message {
+            id: MsgId::parse(&format!("m{seq}")).unwrap(),
+            kind: Kind::C2c,
+            from: Uid(1),
+            to: UID,
+            payload: "{}".into(),
+            created_at: None,
+            server_ts: NOW,
+        }),
+    }
+}
+
+fn signal(n: u64) -> Arc<Signal> {
+    Arc::new(Signal {
+        id: MsgId::parse(&format!("s{n}")).unwrap(),
+        kind: "WEBRTC_OFFER".into(),
+        from: Uid(1),
+        to: UID,
+        payload: "{}".into(),
+        created_at: None,
+    })
+}
+
+fn delivered(effects: &[Effect]) -> Vec<Seq> {
+    let rows = effects.iter().filter_map(|effect| match effect {
+        Effect::Push {
+            event: Event::Deliver(row),
+            ..
+        } => Some(row.seq),
+        _ => None,
+    });
+    rows.collect()
+}
+
+fn reads(effects: &[Effect]) -> Vec<Read> {
+    let reads = effects.iter().filter_map(|effect| match effect {
+        Effect::Read { read, .. } => Some(*read),
+        _ => None,
+    });
+    reads.collect()
+}
+
+fn codes(effects: &[Effect]) -> Vec<Code> {
+    let codes = effects.iter().filter_map(|effect| match effect {
+        Effect::Push {
+            event: Event::Error { fault, .. },
+            ..
+        } => Some(fault.code),
+        _ => None,
+    });
+    codes.collect()
+}
+
+/// The acknowledgements on their way to the store.
+fn acks(effects: &[Effect]) -> Vec<(Ranges, Ticket)> {
+    let acks = effects.iter().filter_map(|effect| match effect {
+        Effect::Submit {
+            op: Op::Ack { seqs, .. },
+            ticket,
+        } => Some((seqs.clone(), ticket.clone())),
+        _ => None,
+    });
+    acks.collect()
+}
+
+fn notices(effects: &[Effect]) -> Vec<&Notice> {
+    let notices = effects.iter().filter_map(|effect| match effect {
+        Effect::Notify { notice, .. } => Some(notice),
+        _ => None,
+    });
+    notices.collect()
+}
+
+#[test]
+fn a_connected_device_is_noted_as_seen_again_and_again() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    for round in 1..=3 {
+        let due = NOW + round * RULES.seen_every_ms;
+        assert_eq!(device.deadline(), Some(due));
+        device.tick(due - 1);
+        assert!(effects(&mut device).is_empty());
+        device.tick(due);
+        let seen = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Submit {
+                    op: Op::Seen { .. },
+                    ..
+                }
+            )
+        };
+        assert!(effects(&mut device).iter().any(seen));
+    }
+}
+
+#[test]
+fn a_failed_read_is_tried_again_when_its_time_has_come() {
+    let mut device = device();
+    assert_eq!(reads(&log_in(&mut device, 1, 1, Ranges::new())).len(), 1);
+    device.page(NOW, ReadTicket::Pull(1), Err(Code::Storage));
+    assert!(reads(&effects(&mut device)).is_empty());
+    assert_eq!(device.deadline(), Some(NOW + RULES.read_retry_ms));
+    device.tick(NOW + RULES.read_retry_ms);
+    assert_eq!(reads(&effects(&mut device)).len(), 1);
+}
+
+#[test]
+fn an_ack_that_could_not_be_stored_leaves_its_row_owed() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(1, vec![row(1)]);
+    effects(&mut device);
+    device.command(NOW, 1, Command::Ack(Ack::UpTo(1)));
+    let (seqs, ticket) = acks(&effects(&mut device)).remove(0);
+    assert_eq!(seqs, Ranges::span(1, 1));
+    device.answered(NOW, ticket, Answer::Refused(Refusal::Storage));
+    assert_eq!(codes(&effects(&mut device)), [Code::Storage]);
+
+    device.command(NOW, 1, Command::Ack(Ack::UpTo(1)));
+    let (_, ticket) = acks(&effects(&mut device)).remove(0);
+    device.answered(NOW, ticket, Answer::Refused(Refusal::Storage));
+    effects(&mut device);
+    let login = log_in(&mut device, 2, 1, Ranges::new());
+    assert_eq!(reads(&login)[0].from, 1, "the next connection gets it");
+}
+
+#[test]
+fn a_device_that_falls_behind_during_its_login_is_told_after_the_first_frame() {
+    let mut device = device();
+    device.connect(1, u64::MAX);
+    device.answered(NOW, Ticket::Attach(1), attached(Ranges::new()));
+    device.lags();
+    device.answered(NOW, Ticket::Head(1), Answer::Head(0));
+    let effects = effects(&mut device);
+    let [Notice::OfflineSummary { .. }, Notice::Resync] = notices(&effects)[..] else {
+        panic!("{effects:?}");
+    };
+}
+
+#[test]
+fn a_row_whose_ack_met_a_forgotten_device_comes_to_its_next_connection() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(1, vec![row(1)]);
+    effects(&mut device);
+    device.command(NOW, 1, Command::Ack(Ack::UpTo(1)));
+    let (_, ticket) = acks(&effects(&mut device)).remove(0);
+    device.answered(NOW, ticket, Answer::Refused(Refusal::Forgotten));
+    let told = effects(&mut device);
+    assert_eq!(notices(&told), [&Notice::Resync]);
+    let close = Close::Kicked;
+    assert!(told.contains(&Effect::Close { epoch: 1, close }));
+    let login = log_in(&mut device, 2, 1, Ranges::new());
+    assert_eq!(reads(&login)[0].from, 1);
+}
+
+#[test]
+fn what_ends_before_it_was_announced_to_ends_the_announcement_of_the_one_before() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.connect(2, u64::MAX);
+    effects(&mut device);
+    device.closed(2);
+    assert!(effects(&mut device).contains(&Effect::Unregister(1)));
+}
+
+#[test]
+fn signals_take_at_most_half_of_the_window() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    let taken = (0..4).filter(|n| device.signal(signal(*n)).is_some());
+    assert_eq!(taken.count(), 2);
+    // The summary and the signals are written.
+    device.taken(1, 3);
+    device.hint(3, vec![row(1), row(2), row(3)]);
+    assert_eq!(delivered(&effects(&mut device)), [1, 2]);
+}
+
+#[test]
+fn a_page_is_asked_for_when_the_one_before_has_been_written() {
+    let mut device = device();
+    let acked = Ranges::span(2, 2);
+    log_in(&mut device, 1, 3, acked);
+    let sync = || Command::Sync { after: 0, limit: 1 };
+    device.command(NOW, 1, sync());
+    device.command(NOW, 1, sync());
+    let asked = effects(&mut device);
+    assert_eq!(
+        (reads(&asked).len(), codes(&asked)),
+        (1, vec![Code::TooFast])
+    );
+    let page = Page {
+        rows: vec![row(1)],
+        scanned_to: 1,
+    };
+    device.page(NOW, ReadTicket::Sync { epoch: 1, head: 3 }, Ok(page));
+    device.command(NOW, 1, sync());
+    assert_eq!(codes(&effects(&mut device)), [Code::TooFast]);
+    // The summary and the refusal were frames too.
+    device.taken(1, 5);
+    device.command(NOW, 1, sync());
+    assert_eq!(reads(&effects(&mut device)).len(), 1);
+}
+
+#[test]
+fn an_ack_confirmed_is_never_asked_of_the_store_again() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(1, vec![row(1)]);
+    effects(&mut device);
+    device.command(NOW, 1, Command::Ack(Ack::Seqs(vec![1, 7])));
+    let (_, ticket) = acks(&effects(&mut device)).remove(0);
+    device.answered(NOW, ticket, Answer::Acked(Acked { fresh: 1 }));
+    effects(&mut device);
+    device.command(NOW, 1, Command::Ack(Ack::Seqs(vec![1, 7])));
+    let again = effects(&mut device);
+    assert!(acks(&again).is_empty());
+    let event = Event::AckOk(Ack::Seqs(vec![1]));
+    assert!(again.contains(&Effect::Push { epoch: 1, event }));
+}
