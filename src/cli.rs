@@ -131,7 +131,13 @@ fn token(settings: &Settings, user: &str, refresh: bool, ttl: Option<u64>) -> Re
             .decode(user)
             .map_err(|e| anyhow!("{user} names no user: {e}"))?,
     };
-    let (keys, _) = config::keys::resolve(settings).context("the keys cannot be had")?;
+    let (keys, written) = config::keys::resolve(settings).context("the keys cannot be had")?;
+    if let Some(file) = written {
+        log::warn!(
+            "made {}: a server elsewhere does not have this key",
+            file.display()
+        );
+    }
     let (kind, default_ttl) = match refresh {
         true => (Kind::Refresh, settings.auth.refresh_ttl_ms),
         false => (Kind::Access, settings.auth.token_ttl_ms),

@@ -491,6 +491,19 @@ fn a_status_question_has_a_bound() {
 }
 
 #[test]
+fn a_line_break_at_the_end_of_a_text_frame_is_that_of_a_terminal() {
+    for end in ["\n", "\r\n"] {
+        reads(&format!("ping{end}"), &Inbound::Ping);
+        let ack = Ack::Id {
+            id: id("m1"),
+            did: did("d1"),
+        };
+        let expected = Inbound::Command(Command::Ack(ack));
+        reads(&format!("CLIENT_ACK,C2C,m1,d1{end}"), &expected);
+    }
+}
+
+#[test]
 fn a_new_token_and_a_ping() {
     reads(
         r#"{"type":"REFRESH","token":"a.b.c"}"#,
