@@ -87,6 +87,11 @@ impl Node {
         if dev {
             log::warn!("--dev: POST /v1/dev/token gives anybody a token for any user");
         }
+        // Of two reasons not to start, the directory says more than the port.
+        let lock = match settings.store.engine {
+            EngineKind::Memory => None,
+            EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
+        };
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
@@ -100,7 +105,7 @@ impl Node {
         }
         let clock = Clock::start();
         let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
-        let (engine, lock) = open_store(&settings)?;
+        let engine = open_store(&settings)?;
         metrics.found_rows(take_stock(&*engine, &settings)?);
 
         let registry: Arc<Registry<DeviceRef>> = Arc::default();
@@ -198,22 +203,21 @@ impl Node {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<(Arc<dyn Engine>, Option<DirLock>), StartError> {
+fn open_store(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
     match settings.store.engine {
         EngineKind::Memory => {
             log::warn!("store.engine is memory: every message is gone when this process ends");
-            Ok((Arc::new(MemoryEngine::new()), None))
+            Ok(Arc::new(MemoryEngine::new()))
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
-            let lock = DirLock::take(path).map_err(StartError)?;
             let engine = SledEngine::open(&path.join("sled")).map_err(|e| {
                 StartError(format!(
                     "the store in {} cannot be opened: {e}",
                     path.display()
                 ))
             })?;
-            Ok((Arc::new(engine), Some(lock)))
+            Ok(Arc::new(engine))
         }
     }
 }
