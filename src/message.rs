@@ -119,13 +119,9 @@ impl Draft {
         content.update(b"\0");
         content.update(self.payload.as_bytes());
         Append {
-            id: self.id,
-            kind: self.kind,
             from,
-            to: self.to,
-            payload: self.payload,
-            created_at: self.created_at,
             digest: content.digest128(),
+            draft: self,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::id::{Did, MsgId, Seq, Uid};
 use crate::machine::ranges::Ranges;
 
-use super::{Kind, Row, State};
+use super::{Draft, Row, State};
 
 /// 128 bits over a message's type and payload bytes.
 pub type Digest = u128;
@@ -21,18 +21,10 @@ pub struct Target {
 /// A message to be made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Made by the sender.
-    pub id: MsgId,
-    /// What it is.
-    pub kind: Kind,
     /// The sender.
     pub from: Uid,
-    /// The reader.
-    pub to: Uid,
-    /// JSON text.
-    pub payload: Box<str>,
-    /// The sender's own time, milliseconds.
-    pub created_at: Option<i64>,
+    /// What the sender gave.
+    pub draft: Draft,
     /// Over type and payload.
     pub digest: Digest,
 }

@@ -181,18 +181,23 @@ impl Ledger {
     }
 
     fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {
-        let key = record::dedupe_key(append.to, append.from, &append.id);
+        let Append {
+            from,
+            draft,
+            digest,
+        } = append;
+        let (from, to) = (*from, draft.to);
+        let key = record::dedupe_key(to, from, &draft.id);
         let found: Option<Entry> = self.load(&key)?;
-        match dedupe::judge(found, append.digest, now, self.policy.dedupe_ms()) {
+        match dedupe::judge(found, *digest, now, self.policy.dedupe_ms()) {
             Verdict::New => {}
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
             Verdict::Repeat(entry) => {
-                let state = self.state_of(append.to, &entry)?;
+                let state = self.state_of(to, &entry)?;
                 if state == State::Accepted {
                     // A commit whose answer was an error may have written the row and told nobody.
-                    let head = self.inbox(append.to)?.head();
-                    let uid = append.to;
-                    self.done.news.push(News::Head { uid, head });
+                    let head = self.inbox(to)?.head();
+                    self.done.news.push(News::Head { uid: to, head });
                 }
                 return Ok(Answer::Accepted(Accepted {
                     seq: entry.seq,
@@ -204,42 +209,41 @@ impl Ledger {
         }
         self.make_room(PER_MESSAGE)?;
         let bounds = self.policy.bounds;
-        if self.inbox(append.to)?.is_full(&bounds) {
+        if self.inbox(to)?.is_full(&bounds) {
             return Ok(Answer::Refused(Refusal::InboxFull));
         }
-        let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(append.to)?.append(&bounds) else {
+        let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(to)?.append(&bounds) else {
             return Ok(Answer::Refused(Refusal::InboxFull));
         };
         for did in lagging {
-            let uid = append.to;
-            self.done.news.push(News::Lagging { uid, did });
+            self.done.news.push(News::Lagging { uid: to, did });
         }
         let message = Message {
-            id: append.id.clone(),
-            kind: append.kind,
-            from: append.from,
-            to: append.to,
-            payload: append.payload.clone(),
-            created_at: append.created_at,
+            id: draft.id.clone(),
+            kind: draft.kind,
+            from,
+            to,
+            payload: draft.payload.clone(),
+            created_at: draft.created_at,
             server_ts: now,
         };
         let reference = RowRef {
-            body_of: append.to,
+            body_of: to,
             body_seq: seq,
-            from: append.from,
-            id: append.id.clone(),
+            from,
+            id: draft.id.clone(),
             server_ts: now,
         };
         let entry = Entry {
             seq,
-            digest: append.digest,
+            digest: *digest,
             server_ts: now,
             expired: false,
         };
         self.batch
-            .put(record::body_key(append.to, seq), record::encode(&message)?);
+            .put(record::body_key(to, seq), record::encode(&message)?);
         self.batch
-            .put(record::row_key(append.to, seq), record::encode(&reference)?);
+            .put(record::row_key(to, seq), record::encode(&reference)?);
         self.batch.put(key, record::encode(&entry)?);
         self.done.tally.accepted += 1;
         self.done.tally.rows += 1;
@@ -247,7 +251,7 @@ impl Ledger {
             seq,
             message: Arc::new(message),
         }));
-        self.remove_rows(append.to, &gone)?;
+        self.remove_rows(to, &gone)?;
         Ok(Answer::Accepted(Accepted {
             seq,
             server_ts: now,

@@ -892,18 +892,21 @@ impl World {
                 && !accepted.repeat
             {
                 self.ran.accepted += 1;
-                let key = (append.to, append.from, append.id.clone());
+                let key = (append.draft.to, append.from, append.draft.id.clone());
                 if let Some(before) = self.durable.insert(key, accepted.seq) {
                     return Err(format!(
                         "{} of {} has two rows, {before} and {}",
-                        append.id, append.from, accepted.seq
+                        append.draft.id, append.from, accepted.seq
                     ));
                 }
-                let known =
-                    |c: &Client| c.uid == append.to && self.known.contains(&(c.uid, c.did.clone()));
+                let known = |c: &Client| {
+                    c.uid == append.draft.to && self.known.contains(&(c.uid, c.did.clone()))
+                };
                 let owed = (0..self.clients.len()).filter(|n| known(&self.clients[*n]));
-                self.durable_at.insert((append.to, accepted.seq), self.now);
-                self.owed.insert((append.to, accepted.seq), owed.collect());
+                self.durable_at
+                    .insert((append.draft.to, accepted.seq), self.now);
+                self.owed
+                    .insert((append.draft.to, accepted.seq), owed.collect());
             }
         }
         debug_assert!(
