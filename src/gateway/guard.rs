@@ -35,7 +35,6 @@ pub struct FrameGuard<S> {
     inner: S,
     frames: Frames,
     verdict: Verdict,
-    told: bool,
 }
 
 impl<S> FrameGuard<S> {
@@ -46,7 +45,6 @@ impl<S> FrameGuard<S> {
             inner,
             frames: Frames::new(max as u64),
             verdict: verdict.clone(),
-            told: false,
         };
         (guard, verdict)
     }
@@ -73,10 +71,7 @@ where
                 return Poll::Ready(Some(Ok(chunk)));
             }
             self.verdict.0.set(true);
-            if !self.told {
-                self.told = true;
-                return Poll::Ready(Some(Err(PayloadError::Overflow)));
-            }
+            return Poll::Ready(Some(Err(PayloadError::Overflow)));
         }
     }
 }

@@ -11,7 +11,7 @@ use actix::prelude::SendError;
 use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler};
 use actix_http::ws::{Codec, Item, ProtocolError};
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
 
@@ -99,10 +99,7 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         Did::parse(dtype).map_err(|e| Fault::because(Code::BadFrame, format!("dtype {e}")))?;
     }
     // Before the attachment, which takes the place of an older connection.
-    if let Err(error) = handshake(req) {
-        let msg = format!("this address is for WebSockets: {error}");
-        return Err(Fault::because(Code::BadFrame, msg));
-    }
+    shake_hands(req)?;
     if state.is_draining() {
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));
@@ -152,20 +149,23 @@ fn named(req: &HttpRequest, name: &str, query: Option<&str>) -> Result<Option<St
     }
 }
 
+/// The answer to an upgrade, or what is wrong with the request for one.
+fn shake_hands(req: &HttpRequest) -> Result<HttpResponseBuilder, Fault> {
+    handshake(req).map_err(|error| {
+        let msg = format!("this address is for WebSockets: {error}");
+        Fault::because(Code::BadFrame, msg)
+    })
+}
+
 fn upgrade(
     req: &HttpRequest,
     payload: web::Payload,
     state: &web::Data<AppState>,
     attached: Result<Attachment, Fault>,
 ) -> HttpResponse {
-    let mut response = match handshake(req) {
+    let mut response = match shake_hands(req) {
         Ok(response) => response,
-        Err(error) => {
-            return reply::refused(&Fault::because(
-                Code::BadFrame,
-                format!("this address is for WebSockets: {error}"),
-            ));
-        }
+        Err(fault) => return reply::refused(&fault),
     };
     let max_frame = state.settings.listen.max_frame;
     let (stream, verdict) = FrameGuard::new(payload, max_frame);
@@ -354,7 +354,7 @@ impl Actor for Socket {
         ctx.run_interval(idle / 3, move |socket, ctx| {
             if socket.heard.elapsed() >= idle {
                 socket.close(Close::Idle, ctx);
-            } else {
+            } else if !socket.closing {
                 ctx.ping(b"");
             }
         });
@@ -380,7 +380,9 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             Ok(Message::Binary(_)) => self.fault(not_text(), ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(Message::Ping(bytes)) => {
-                ctx.pong(&bytes);
+                if !self.closing {
+                    ctx.pong(&bytes);
+                }
                 self.report(Report::Alive);
             }
             Ok(Message::Pong(_)) => self.report(Report::Alive),
