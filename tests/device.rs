@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Seq, Uid};
-use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Rules, Ticket};
+use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{
     Ack, Acked, Answer, Attached, Command, Event, Kind, Message, Notice, Op, Page, Read, Refusal,
@@ -22,6 +22,7 @@ const RULES: Rules = Rules {
     read_retry_ms: 200,
     retry_ms: 100,
     seen_every_ms: 5_000,
+    ttl_ms: 1 << 40,
 };
 
 fn device() -> Device {
@@ -144,6 +145,26 @@ fn a_connected_device_is_noted_as_seen_again_and_again() {
         };
         assert!(effects(&mut device).iter().any(seen));
     }
+}
+
+#[test]
+fn a_delivery_ends_when_its_message_expires_and_makes_room_for_the_next() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(5, (1..=5).map(row).collect());
+    let walks = effects(&mut device);
+    assert_eq!(delivered(&walks), [1, 2, 3]);
+    device.taken(1, 4);
+    let expiry = NOW + RULES.ttl_ms;
+    assert_eq!(device.resend(expiry - 1, 0, false), Resend::Written);
+    effects(&mut device);
+    assert_eq!(device.resend(expiry, 0, false), Resend::Over);
+    let over = effects(&mut device);
+    let parked = false;
+    assert!(over.contains(&Effect::Halt { slot: 0, parked }));
+    assert!(delivered(&over).is_empty());
+    assert_eq!(device.walking(), 2);
+    assert_eq!(device.resend(expiry, 0, true), Resend::Over);
 }
 
 #[test]

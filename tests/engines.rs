@@ -75,11 +75,14 @@ contract! {
         a_device_that_lags_too_far_is_told_to_resync
         a_row_expires_at_its_age_exactly
         an_expired_row_was_never_delivered
+        a_message_is_expired_for_its_sender_before_the_sweep_has_come
+        an_ack_of_an_expired_row_is_none_and_of_a_young_one_beside_it_counts
         a_row_that_some_device_acked_expires_as_delivered
         an_expired_row_makes_room_in_a_full_inbox
         a_dedupe_entry_is_forgotten_at_twice_the_age
         a_message_accepted_anew_keeps_its_entry_when_the_old_one_is_swept_in_the_same_commit
         a_sweep_of_many_rows_goes_step_by_step_through_all_of_them
+        a_sweep_passes_over_young_rows_without_looking_at_them
         the_states_of_messages_are_told_in_the_order_asked
         five_thousand_requests_become_batches_of_at_most_256_writes
         an_empty_store_is_given_a_layout_and_found_with_it_again

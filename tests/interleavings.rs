@@ -118,6 +118,7 @@ impl<'a> World<'a> {
             read_retry_ms: 0,
             retry_ms: 0,
             seen_every_ms: 1 << 40,
+            ttl_ms: 1 << 40,
         };
         let mut ledger = Ledger::new(engine.clone(), policy);
         // The device is known, so that whatever happens to a connection its rows are owed.

@@ -87,9 +87,15 @@ impl World {
         prepare(&*engine).unwrap();
         let ledger = Ledger::new(engine.clone(), policy);
         let dispatch = Dispatch::new(registry.clone(), metrics.clone());
-        let (commits, _) =
-            committer::start(engine.clone(), ledger, clock, metrics.clone(), dispatch).unwrap();
-        let (reads, _) = reader::start(engine, clock, policy.ttl_ms, Pages).unwrap();
+        let (commits, _) = committer::start(
+            engine.clone(),
+            ledger,
+            clock.clone(),
+            metrics.clone(),
+            dispatch,
+        )
+        .unwrap();
+        let (reads, _) = reader::start(engine, clock.clone(), policy.ttl_ms, Pages).unwrap();
         let rules = Rules {
             deliver_window: 64,
             send_window: 256,
@@ -98,6 +104,7 @@ impl World {
             read_retry_ms: 200,
             retry_ms: 1_000,
             seen_every_ms: 365 * 24 * HOUR,
+            ttl_ms: policy.ttl_ms,
         };
         let services = Arc::new(Services {
             commits,

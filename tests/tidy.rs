@@ -89,6 +89,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("id::xid",        "std::sync::atomic",     "the same"),
     ("clock",          "std::time::SystemTime", "the one reading of the wall clock"),
     ("clock",          "std::time::UNIX_EPOCH", "the same"),
+    ("clock",          "std::fs",               "which boot of the machine this is"),
     ("actor::registry", "std::hash::RandomState", "spreads users over shards"),
     ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),

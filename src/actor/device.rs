@@ -442,7 +442,8 @@ impl Handler<Resend> for Device {
 
     fn handle(&mut self, resend: Resend, ctx: &mut Context<Self>) {
         self.catch_up();
-        if self.machine.resend(resend.slot, resend.last) == Resent::Written {
+        let now = self.now();
+        if self.machine.resend(now, resend.slot, resend.last) == Resent::Written {
             self.services.metrics.redelivered();
         }
         if resend.last

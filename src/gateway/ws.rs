@@ -18,7 +18,6 @@ use bytes::{Bytes, BytesMut};
 use crate::actor::device::{Ask, Device, Report};
 use crate::actor::login::{self, Attachment};
 use crate::actor::outbox::Taken;
-use crate::clock::wall_ms;
 use crate::code::{Close, Code};
 use crate::codec::Inbound;
 use crate::http::reply::{self, bearer};
@@ -121,7 +120,9 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
 /// An access token that is good now.
 fn check(token: &str, state: &AppState) -> Result<Claims, TokenError> {
     let leeway = state.settings.auth.expiry_leeway_ms;
-    let claims = state.tokens.verify(token, wall_ms(), leeway)?;
+    let claims = state
+        .tokens
+        .verify(token, state.services.clock.wall_ms(), leeway)?;
     match claims.kind {
         Kind::Access => Ok(claims),
         Kind::Refresh => Err(TokenError::Invalid),
@@ -185,6 +186,13 @@ impl Socket {
     fn write(&self, event: &Event, ctx: &mut WebsocketContext<Self>) {
         // Nothing follows the close frame.
         if self.closing {
+            return;
+        }
+        let services = &self.state.services;
+        // It may have waited here for longer than it may wait.
+        if let Event::Deliver(row) = event
+            && row.is_expired(services.clock.now_ms(), services.rules.ttl_ms)
+        {
             return;
         }
         if let Some(frame) = self.state.json.encode(event) {

@@ -4,7 +4,6 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::clock::wall_ms;
 use crate::code::Code;
 use crate::gateway::ws;
 use crate::id::Uid;
@@ -55,7 +54,10 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
 /// `POST /v1/token/refresh`: a new access token for a refresh token.
 async fn refresh(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     let shown = reply::bearer_of(req.headers());
-    match state.tokens.verify(shown, wall_ms(), 0) {
+    match state
+        .tokens
+        .verify(shown, state.services.clock.wall_ms(), 0)
+    {
         Ok(claims) if claims.kind == Kind::Refresh => fresh(claims.uid, &state),
         Ok(_) => reply::refused(&reply::token(&TokenError::Invalid)),
         Err(error) => reply::refused(&reply::token(&error)),
@@ -86,7 +88,8 @@ async fn dev_token(
 }
 
 fn fresh(uid: Uid, state: &AppState) -> HttpResponse {
-    let exp_ms = wall_ms().saturating_add(state.settings.auth.token_ttl_ms);
+    let now = state.services.clock.wall_ms();
+    let exp_ms = now.saturating_add(state.settings.auth.token_ttl_ms);
     let claims = Claims {
         uid,
         exp_ms,

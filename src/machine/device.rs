@@ -43,6 +43,8 @@ pub struct Rules {
     pub retry_ms: u64,
     /// How often a connected device is noted as seen, milliseconds.
     pub seen_every_ms: u64,
+    /// How long a message waits, milliseconds.
+    pub ttl_ms: u64,
 }
 
 impl Rules {
@@ -319,8 +321,21 @@ impl Device {
         self.start(Walk::Signal(signal))
     }
 
-    /// Copy after the first: written unless an earlier one still waits. `last` ends the delivery.
-    pub fn resend(&mut self, slot: Slot, last: bool) -> Resend {
+    /// Copy after the first: written unless an earlier one still waits. `last` ends the delivery, and so does the
+    /// message's expiry.
+    pub fn resend(&mut self, now: u64, slot: Slot, last: bool) -> Resend {
+        if let Some(Walk::Row(row)) = self.walking.get(&slot)
+            && row.is_expired(now, self.rules.ttl_ms)
+        {
+            self.walking_rows.remove(&row.seq);
+            self.walking.remove(&slot);
+            self.effects.push_back(Effect::Halt {
+                slot,
+                parked: false,
+            });
+            self.fill();
+            return Resend::Over;
+        }
         let window = self.rules.deliver_window as u64;
         let (Some(walk), Some(session)) = (self.walking.get(&slot), self.current.as_mut()) else {
             return Resend::Over;

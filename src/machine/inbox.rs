@@ -121,10 +121,16 @@ impl Inbox {
         })
     }
 
+    /// Which of these rows the device still has to acknowledge; none if the device is not known.
+    pub fn owed(&self, did: &Did, seqs: &Ranges) -> Option<Ranges> {
+        let device = self.devices.get(did)?;
+        Some(seqs.within(1, self.head).difference(&device.acks))
+    }
+
     /// Takes a device's acknowledgement; none if the device is not known.
     pub fn ack(&mut self, did: &Did, seqs: &Ranges) -> Option<Acknowledged> {
+        let fresh = self.owed(did, seqs)?;
         let device = self.devices.get_mut(did)?;
-        let fresh = seqs.within(1, self.head).difference(&device.acks);
         device.acks.union(&fresh);
         // A row from after it was told shows that it goes on; an older one may have been on its way.
         if device.resync < fresh.last() {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Mark};
 use crate::message::{Answer, Op, Refusal};
 use crate::metrics::Metrics;
 
 use super::ledger::{Committed, Ledger, News};
-use super::{Engine, EngineError};
+use super::{Batch, Engine, EngineError, record};
 
 /// Requests that may wait for the committer, from all devices together.
 const QUEUE: usize = 65_536;
@@ -21,6 +21,8 @@ const QUEUE: usize = 65_536;
 const GATHER: usize = 1024;
 /// How often the housekeeping takes a step.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// How often the store is told the server's time, for the next start.
+const MARK_EVERY: Duration = Duration::from_secs(60);
 /// The first and the longest wait before a failed engine is opened again.
 const REOPEN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -114,6 +116,7 @@ pub fn start<A: Send + 'static>(
         metrics,
         outlet,
         health: queue.health.clone(),
+        mark_at: Instant::now(),
         reopen: None,
     };
     let thread = std::thread::Builder::new()
@@ -129,6 +132,8 @@ struct Committer<O> {
     metrics: Metrics,
     outlet: O,
     health: Health,
+    /// When the store is told the time again.
+    mark_at: Instant,
     /// After an error: when to open the engine again, and how long to wait after that.
     reopen: Option<(Instant, Duration)>,
 }
@@ -162,6 +167,10 @@ impl<O> Committer<O> {
             if Instant::now() >= sweep_at {
                 sweep_at = Instant::now() + SWEEP_EVERY;
                 ops.push(Op::Sweep);
+                self.clock.follow();
+            }
+            if ended {
+                self.mark_at = Instant::now();
             }
             self.commit(askers, &ops);
             if ended {
@@ -212,20 +221,31 @@ impl<O> Committer<O> {
 
     /// A panic of the engine is an error like others: it must not end the only writer.
     fn write(&mut self, ops: &[Op]) -> Result<Committed, Option<EngineError>> {
-        let now = self.clock.now_ms();
+        let (now, begun) = (self.clock.now_ms(), Instant::now());
+        let mark = match self.mark_at <= begun {
+            true => self.clock.mark(),
+            false => None,
+        };
         let (ledger, engine, metrics) = (&mut self.ledger, &self.engine, &self.metrics);
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let done = ledger.commit(now, ops)?;
-            if done.tally.wrote {
+            if let Some(mark) = &mark {
+                engine.apply(marking(mark)?)?;
+            }
+            if done.tally.wrote || mark.is_some() {
                 let begun = Instant::now();
                 engine.flush()?;
                 metrics.flushed(ops.len(), begun.elapsed());
             }
             Ok(done)
         }));
-        attempt
+        let done = attempt
             .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))))
-            .map_err(Some)
+            .map_err(Some)?;
+        if self.mark_at <= begun {
+            self.mark_at = begun + MARK_EVERY;
+        }
+        Ok(done)
     }
 
     fn fail(&mut self, error: &EngineError) {
@@ -263,6 +283,20 @@ impl<O> Committer<O> {
             }
         }
     }
+}
+
+fn marking(mark: &Mark) -> Result<Batch, EngineError> {
+    let mut batch = Batch::default();
+    batch.put(record::CLOCK_KEY.to_vec(), record::encode(mark)?);
+    Ok(batch)
+}
+
+/// Where the server's time stood when it was last told to the store.
+pub fn read_mark(engine: &dyn Engine) -> Result<Option<Mark>, EngineError> {
+    let found = engine.get(record::CLOCK_KEY)?;
+    found
+        .map(|bytes| record::decode(record::CLOCK_KEY, &bytes))
+        .transpose()
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {

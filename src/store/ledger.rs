@@ -15,7 +15,7 @@ use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
 use crate::message::{
     Accepted, Acked, Answer, Append, Attached, Message, Op, Page, Read, Receipt, Refusal, Row,
-    State, Target,
+    State, Target, is_expired,
 };
 
 use super::record::{self, RowRef};
@@ -193,7 +193,7 @@ impl Ledger {
             Verdict::New => {}
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
             Verdict::Repeat(entry) => {
-                let state = self.state_of(to, &entry)?;
+                let state = self.state_of(now, to, &entry)?;
                 if state == State::Accepted {
                     // A commit whose answer was an error may have written the row and told nobody.
                     let head = self.inbox(to)?.head();
@@ -267,14 +267,28 @@ impl Ledger {
         did: &Did,
         seqs: &Ranges,
     ) -> Result<Answer, EngineError> {
+        let Some(owed) = self.inbox(reader)?.owed(did, seqs) else {
+            return Ok(Answer::Refused(Refusal::Forgotten));
+        };
+        let mut rows = Vec::new();
+        for seq in owed.values() {
+            match self.row(reader, seq)? {
+                // Its sender may have been told already that it has expired.
+                Some(row) if self.has_expired(row.server_ts, now) => {
+                    self.expire(reader, seq, row)?
+                }
+                Some(row) => rows.push((seq, row)),
+                None => {}
+            }
+        }
         self.make_room(1)?;
         let before = self.inbox(reader)?.delivered();
         let Some(done) = self.inbox_mut(reader)?.ack(did, seqs) else {
             return Ok(Answer::Refused(Refusal::Forgotten));
         };
         self.done.tally.delivered += self.inbox(reader)?.delivered() - before;
-        for seq in done.fresh.values() {
-            if let Some(row) = self.row(reader, seq)? {
+        for (seq, row) in rows {
+            if done.fresh.contains(seq) {
                 if done.gone.contains(seq) {
                     self.remove(reader, seq, &row)?;
                 }
@@ -329,7 +343,7 @@ impl Ledger {
             let key = record::dedupe_key(target.to, from, &target.id);
             let state = match self.load::<Entry>(&key)? {
                 Some(entry) if !dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) => {
-                    self.state_of(target.to, &entry)?
+                    self.state_of(now, target.to, &entry)?
                 }
                 _ => State::Unknown,
             };
@@ -338,14 +352,20 @@ impl Ledger {
         Ok(Answer::Status(states))
     }
 
-    fn state_of(&mut self, to: Uid, entry: &Entry) -> Result<State, EngineError> {
+    fn state_of(&mut self, now: u64, to: Uid, entry: &Entry) -> Result<State, EngineError> {
         if entry.expired {
             return Ok(State::Expired);
         }
         match self.inbox(to)?.is_delivered(entry.seq) {
             true => Ok(State::Delivered),
+            // The sweep has not come to it yet.
+            false if self.has_expired(entry.server_ts, now) => Ok(State::Expired),
             false => Ok(State::Accepted),
         }
+    }
+
+    fn has_expired(&self, server_ts: u64, now: u64) -> bool {
+        is_expired(server_ts, now, self.policy.ttl_ms)
     }
 
     /// The row, if it is there and can be read: a damaged one must not keep the others of its inbox.

@@ -61,6 +61,7 @@ pub fn start<A: Send + 'static>(
     let threads = (0..READERS)
         .map(|number| {
             let (engine, waiting, outlet) = (engine.clone(), waiting.clone(), outlet.clone());
+            let clock = clock.clone();
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
                 .spawn(move || {

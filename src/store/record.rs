@@ -15,6 +15,9 @@ pub const LAYOUT: u32 = 1;
 /// Under this key stands the layout of the store, as a number.
 pub const LAYOUT_KEY: &[u8] = b"m/layout";
 
+/// Under this key stands a [`crate::clock::Mark`].
+pub const CLOCK_KEY: &[u8] = b"m/clock";
+
 /// What every inbox key begins with.
 pub const INBOX: u8 = b'i';
 /// What every body key begins with.
@@ -68,6 +71,11 @@ pub fn row_place(key: &[u8]) -> Option<(Uid, Seq)> {
     let uid = key.get(1..9)?.try_into().ok()?;
     let seq = key.get(9..17)?.try_into().ok()?;
     Some((Uid(u64::from_be_bytes(uid)), u64::from_be_bytes(seq)))
+}
+
+/// Key before every row of the users behind this one; none behind the last.
+pub fn user_after(uid: Uid) -> Option<Vec<u8>> {
+    Some(place(INBOX, Uid(uid.0.checked_add(1)?), 0))
 }
 
 /// The user in the key of an inbox.

@@ -381,6 +381,36 @@ pub(crate) fn an_expired_row_was_never_delivered<H: House>() {
     assert_eq!(desk.comes(BOB, "web").acks, span(1, 1));
 }
 
+pub(crate) fn a_message_is_expired_for_its_sender_before_the_sweep_has_come<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.accepts(ALICE, BOB, "m1", "hello");
+    desk.now = START + TTL - 1;
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Accepted);
+    desk.now += 1;
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Expired);
+    assert_eq!(
+        desk.accepts(ALICE, BOB, "m1", "hello").state,
+        State::Expired
+    );
+}
+
+pub(crate) fn an_ack_of_an_expired_row_is_none_and_of_a_young_one_beside_it_counts<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.accepts(ALICE, BOB, "m1", "hello");
+    desk.now += 1;
+    desk.accepts(ALICE, BOB, "m2", "hello");
+    desk.now = START + TTL;
+    let done = desk.commit(&[ack(BOB, "phone", &[1, 2])]);
+    assert_eq!((done.tally.expired, done.tally.delivered), (1, 1));
+    assert_eq!(done.tally.rows, -2);
+    assert_eq!(receipts(&done).len(), 1);
+    desk.restart();
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Expired);
+    assert_eq!(desk.state(ALICE, BOB, "m2"), State::Delivered);
+    assert_eq!(desk.comes(BOB, "phone").acks, span(1, 2));
+}
+
 pub(crate) fn a_row_that_some_device_acked_expires_as_delivered<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.comes(BOB, "phone");
@@ -457,6 +487,24 @@ pub(crate) fn a_sweep_of_many_rows_goes_step_by_step_through_all_of_them<H: Hous
         desk.sweep();
     }
     assert_eq!(desk.keys(record::DEDUPE), 0);
+}
+
+pub(crate) fn a_sweep_passes_over_young_rows_without_looking_at_them<H: House>() {
+    let mut desk = Desk::<H>::open(ROOMY);
+    desk.accepts(ALICE, Uid(400), "old", "hello");
+    desk.now += TTL / 2;
+    // 4,000 young rows in 400 inboxes before the old one and behind it.
+    let sends: Vec<Op> = (0..8_000)
+        .map(|n| send(ALICE, Uid(n % 800), &format!("m{n}"), "hello"))
+        .collect();
+    desk.commit(&sends);
+    desk.now = START + TTL;
+    let swept = desk.sweep();
+    assert_eq!((swept.tally.expired, swept.tally.rows), (1, -1));
+    desk.now += TTL / 2;
+    let sweeps = (0..).take_while(|_| desk.sweep().tally.expired > 0);
+    assert!(sweeps.count() <= 17);
+    assert_eq!(desk.keys(record::INBOX), 0);
 }
 
 pub(crate) fn the_states_of_messages_are_told_in_the_order_asked<H: House>() {

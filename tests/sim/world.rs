@@ -194,6 +194,7 @@ impl World {
                 read_retry_ms: 20,
                 retry_ms: 10,
                 seen_every_ms: 10_000_000,
+                ttl_ms: 1 << 40,
             },
             bug,
             trace,
@@ -645,7 +646,9 @@ impl World {
                 proc.outboxes.remove(&epoch);
             }
             Mail::Resend(slot, last) => {
-                if proc.machine.resend(slot, last) == yizhan::machine::device::Resend::Written {
+                if proc.machine.resend(self.now, slot, last)
+                    == yizhan::machine::device::Resend::Written
+                {
                     self.ran.resent += 1;
                 }
                 if last {
