@@ -210,7 +210,11 @@ impl Ledger {
         self.make_room(PER_MESSAGE)?;
         let bounds = self.policy.bounds;
         if self.inbox(to)?.is_full(&bounds) {
-            return Ok(Answer::Refused(Refusal::InboxFull));
+            self.relieve(to, now)?;
+            if self.inbox(to)?.is_full(&bounds) {
+                return Ok(Answer::Refused(Refusal::InboxFull));
+            }
+            self.make_room(PER_MESSAGE)?;
         }
         let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(to)?.append(&bounds) else {
             return Ok(Answer::Refused(Refusal::InboxFull));

@@ -13,6 +13,13 @@ const SWEEP_ROWS: usize = 512;
 /// Inboxes that one sweep looks at.
 const SWEEP_USERS: usize = 32;
 
+/// Rows to expire, and where to look on; nowhere behind the last inbox.
+#[derive(Default)]
+struct Due {
+    rows: Vec<(Uid, Seq)>,
+    next: Option<Vec<u8>>,
+}
+
 /// Keys with their values.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -50,53 +57,72 @@ impl Ledger {
         Ok(Answer::Done)
     }
 
-    /// Expires what is due. An inbox stands in the order of time: behind a row that is young, none is old.
+    /// Expires what is due, in one inbox after the other.
     fn sweep_rows(&mut self, now: u64) -> Result<(), EngineError> {
-        let (mut expired, mut looks) = (0, 0);
         let mut from = self.swept.remove(&record::INBOX);
-        while looks < SWEEP_ROWS && expired < SWEEP_ROWS {
-            looks += 1;
+        let (mut inboxes, mut rows) = (0, 0);
+        while inboxes < SWEEP_ROWS && rows < SWEEP_ROWS {
             let start = from.take().unwrap_or_else(|| vec![record::INBOX]);
-            let (mut due, mut next) = (Vec::new(), None);
-            let ttl_ms = self.policy.ttl_ms;
-            let mut user = None;
-            self.engine
-                .scan(&start, &[record::INBOX + 1], &mut |key, value| {
-                    let Some((uid, seq)) = record::row_place(key) else {
-                        return true;
-                    };
-                    if user.is_some_and(|user| user != uid) || due.len() + expired >= SWEEP_ROWS {
-                        next = Some(key.to_vec());
-                        return false;
-                    }
-                    user = Some(uid);
-                    match record::decode::<RowRef>(key, value) {
-                        Ok(row) if !is_expired(row.server_ts, now, ttl_ms) => {
-                            next = record::user_after(uid);
-                            false
-                        }
-                        row => {
-                            due.push((uid, seq, row));
-                            true
-                        }
-                    }
-                })?;
-            expired += due.len();
-            for (uid, seq, row) in due {
-                // Read again: the batch at hand may have removed it.
-                if intact(row)?.is_some()
-                    && let Some(row) = self.row(uid, seq)?
-                {
-                    self.expire(uid, seq, row)?;
-                }
-            }
-            from = next;
-            if from.is_none() {
+            let due = self.due(&start, now, SWEEP_ROWS - rows)?;
+            inboxes += 1;
+            rows += due.rows.len();
+            self.expire_all(due.rows)?;
+            let Some(next) = due.next else {
                 return Ok(());
-            }
+            };
+            from = Some(next);
         }
         if let Some(from) = from {
             self.swept.insert(record::INBOX, from);
+        }
+        Ok(())
+    }
+
+    /// Takes what is due out of a full inbox, so that it does not have to wait for the sweep.
+    pub(super) fn relieve(&mut self, uid: Uid, now: u64) -> Result<(), EngineError> {
+        let mut due = self.due(&record::row_key(uid, 0), now, SWEEP_ROWS)?;
+        due.rows.retain(|(of, _)| *of == uid);
+        self.expire_all(due.rows)
+    }
+
+    /// The rows that are due in the first inbox from `start` on. It stands in the order of time: behind a row that is
+    /// young, none is old.
+    fn due(&self, start: &[u8], now: u64, limit: usize) -> Result<Due, EngineError> {
+        let ttl_ms = self.policy.ttl_ms;
+        let mut due = Due::default();
+        let mut user = None;
+        self.engine
+            .scan(start, &[record::INBOX + 1], &mut |key, value| {
+                let Some((uid, seq)) = record::row_place(key) else {
+                    return true;
+                };
+                let elsewhere = user.is_some_and(|user| user != uid);
+                if elsewhere || due.rows.len() >= limit {
+                    due.next = Some(key.to_vec());
+                    return false;
+                }
+                user = Some(uid);
+                match record::decode::<RowRef>(key, value) {
+                    Ok(row) if !is_expired(row.server_ts, now, ttl_ms) => {
+                        due.next = record::user_after(uid);
+                        false
+                    }
+                    // A damaged one is passed over when it is read again.
+                    _ => {
+                        due.rows.push((uid, seq));
+                        true
+                    }
+                }
+            })?;
+        Ok(due)
+    }
+
+    /// Expires rows that are still there: the batch at hand may have removed some.
+    fn expire_all(&mut self, rows: Vec<(Uid, Seq)>) -> Result<(), EngineError> {
+        for (uid, seq) in rows {
+            if let Some(row) = self.row(uid, seq)? {
+                self.expire(uid, seq, row)?;
+            }
         }
         Ok(())
     }
