@@ -12,13 +12,16 @@ use std::sync::atomic::Ordering;
 
 use faulty::{Call, Fault, Ill, When};
 use office::{ALICE, BOB, Office, engine, rows, send, send_to};
-use yizhan::id::Seq;
-use yizhan::message::{Answer, Op, Refusal};
+use yizhan::id::{Did, MsgId, Seq};
+use yizhan::machine::ranges::Ranges;
+use yizhan::message::{Answer, Draft, Kind, Op, Refusal};
 use yizhan::store::committer;
 use yizhan::store::ledger::{News, count_rows};
 
 /// More than the queue and one batch hold.
 const FLOOD: usize = 100_000;
+/// The payload of a large message, bytes.
+const LARGE: usize = 16 << 20;
 
 fn nth(call: Call, after: usize, ill: Ill) -> Fault {
     Fault {
@@ -214,6 +217,119 @@ fn a_full_queue_hands_the_asker_back_and_loses_nothing_of_what_it_took() {
     }
     office.asked = turned_away;
     assert_eq!(office.asks(Op::Head(BOB)), Answer::Head(1));
+}
+
+#[test]
+fn the_queue_is_bounded_by_the_bytes_that_wait_in_it_too() {
+    let mut office = Office::open();
+    let engine = office.engine.clone();
+    let large = Draft {
+        id: MsgId::parse("large").unwrap(),
+        kind: Kind::C2c,
+        to: BOB,
+        payload: "x".repeat(LARGE).into(),
+        created_at: None,
+    };
+    let large = Op::Append(large.signed_by(ALICE));
+    let gate = engine.gate.lock();
+    let mut askers = vec![office.submits(large.clone())];
+    let turned_away = loop {
+        match office.queue.submit(office.asked, large.clone()) {
+            Ok(()) => askers.push(office.asked),
+            Err((committer::Busy, back)) => break back,
+        }
+        office.asked += 1;
+        assert!(askers.len() < 1_000, "the bytes have no bound");
+    };
+    assert_eq!(turned_away, office.asked, "the asker is handed back");
+    assert_eq!(askers.len() * LARGE, 256 << 20);
+    let small = office.submits(Op::Head(BOB));
+    drop(gate);
+    for asker in askers {
+        assert!(matches!(office.hears(asker), Answer::Accepted(_)));
+    }
+    assert_eq!(office.hears(small), Answer::Head(1));
+    // What was answered makes room again.
+    for _ in 0..20 {
+        assert!(matches!(office.asks(large.clone()), Answer::Accepted(_)));
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_stops_new_messages_and_nothing_else() {
+    let mut office = Office::open();
+    let phone = Did::parse("phone").unwrap();
+    let attach = |did: &Did| Op::Attach {
+        uid: BOB,
+        did: did.clone(),
+        online: Vec::new(),
+    };
+    assert!(matches!(office.asks(attach(&phone)), Answer::Attached(_)));
+    office.accepts("before");
+    let health = office.queue.health().clone();
+    health.space(Some("no room".into()));
+    assert_eq!(office.trouble().as_deref(), Some("no room"));
+    assert_eq!(office.metric("yizhan_store_ready "), 0);
+
+    let refusal = Answer::Refused(Refusal::NearlyFull);
+    assert_eq!(office.asks(send("new")), refusal);
+    assert!(office.accepts("before").repeat, "a repeat takes no room");
+    let tablet = Did::parse("tablet").unwrap();
+    assert!(matches!(office.asks(attach(&tablet)), Answer::Attached(_)));
+    for did in [phone, tablet] {
+        let ack = Op::Ack {
+            reader: BOB,
+            did,
+            seqs: Ranges::span(1, 1),
+        };
+        assert!(matches!(office.asks(ack), Answer::Acked(_)));
+    }
+    assert_eq!(office.metric("yizhan_inbox_rows "), 0);
+
+    health.space(None);
+    assert_eq!(office.metric("yizhan_store_ready "), 1);
+    let new = office.accepts("new");
+    assert_eq!((new.seq, new.repeat), (2, false));
+}
+
+#[test]
+fn the_health_tells_of_the_engine_and_of_the_disk() {
+    let mut office = Office::open();
+    office.queue.health().space(Some("no room".into()));
+    office.engine.fail_next(Call::Flush, Ill::Error);
+    let phone = Did::parse("phone").unwrap();
+    office.refused_by_the_store(Op::Attach {
+        uid: BOB,
+        did: phone,
+        online: Vec::new(),
+    });
+    let both = "Flush fails as planned; no room";
+    assert_eq!(office.trouble().as_deref(), Some(both));
+    office.queue.health().space(None);
+    office.waits_until_it_is_well();
+    assert_eq!(office.metric("yizhan_store_failures_total "), 1);
+}
+
+#[test]
+fn a_store_that_opens_and_cannot_write_stays_out_of_order() {
+    let mut office = Office::open();
+    for _ in 0..4 {
+        office.engine.fail_next(Call::Flush, Ill::Error);
+    }
+    office.refused_by_the_store(send("m1"));
+    let mut failures = 1;
+    while office.trouble().is_some() {
+        // Nobody is let in between two attempts: one failed request, and then only attempts.
+        failures = office.metric("yizhan_store_failures_total ");
+        office.waits_a_little();
+    }
+    assert!(
+        failures > 1,
+        "it was said to be well without having written"
+    );
+    assert_eq!(office.metric("yizhan_store_failures_total "), 4);
+    assert_eq!(office.engine.reopened.load(Ordering::SeqCst), 4);
+    assert!(!office.accepts("m1").repeat);
 }
 
 #[test]

@@ -214,6 +214,11 @@ impl Office {
         }
     }
 
+    /// Until the next publication, or not much longer than one takes.
+    pub fn waits_a_little(&mut self) {
+        self.listens(PAUSE);
+    }
+
     /// Asks for nothing: every step of the housekeeping is published too.
     pub fn waits_until_it_is_well(&mut self) {
         while self.trouble().is_some() {
