@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
 use crate::store::sled::SledEngine;
-use crate::store::{Engine, EngineError, committer, reader};
+use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
 
 use lock::DirLock;
@@ -123,6 +123,11 @@ impl Node {
             Dispatch::new(registry.clone(), metrics.clone()),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
+        if settings.store.engine == EngineKind::Sled {
+            let (path, least) = (&settings.store.path, settings.store.min_free_bytes);
+            space::watch(path.clone(), least, commits.health(), metrics.clone())
+                .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
+        }
         let (reads, _) = reader::start(engine, clock.clone(), settings.inbox.ttl_ms, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
         let services = Arc::new(Services {

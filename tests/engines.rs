@@ -7,6 +7,8 @@ mod crash;
 mod desk;
 #[path = "engines/engine.rs"]
 mod engine;
+#[path = "support/faulty.rs"]
+mod faulty;
 #[path = "engines/house.rs"]
 mod house;
 #[path = "engines/ledger.rs"]

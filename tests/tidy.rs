@@ -39,7 +39,14 @@ const SOCKETS: &[&str] = &[
     "actix_web",
     "actix_web_actors",
 ];
-const FILES: &[&str] = &["std::fs", "std::env", "std::process", "clap", "anyhow"];
+const FILES: &[&str] = &[
+    "std::fs",
+    "std::env",
+    "std::process",
+    "rustix",
+    "clap",
+    "anyhow",
+];
 const IO: &[&str] = &[
     "std::fs",
     "std::io",
@@ -48,6 +55,7 @@ const IO: &[&str] = &[
     "std::env",
     "std::process",
     "std::thread",
+    "rustix",
     "socket2",
     "clap",
     "anyhow",
@@ -94,7 +102,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),
     ("store::sled",    "std::fs",               "syncs what sled does not"),
+    ("store::sled",    "rustix",                "lets go of pages that may not be on the disk"),
     ("store::sled",    "std::time::SystemTime", "the age of a directory"),
+    ("store::space",   "rustix",                "asks how much room is left"),
 ];
 
 struct Layer {

@@ -118,7 +118,7 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
             "server_ts": accepted.server_ts,
             "state": accepted.state.name(),
         })),
-        Ok(Answer::Refused(refusal)) => Err(Fault::new(refusal.code())),
+        Ok(Answer::Refused(refusal)) => Err(refusal.fault(state.services.rules.retry_ms)),
         _ => Err(Fault::new(Code::Storage)),
     }
 }

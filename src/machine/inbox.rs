@@ -190,6 +190,20 @@ impl Inbox {
         self.devices.contains_key(did)
     }
 
+    /// Whether that device has the row, or has passed it.
+    pub fn is_acked_by(&self, did: &Did, seq: Seq) -> bool {
+        self.devices
+            .get(did)
+            .is_some_and(|device| device.acks.contains(seq))
+    }
+
+    /// Whether rows were given up for that device, which may not have heard of it.
+    pub fn is_lagging(&self, did: &Did) -> bool {
+        self.devices
+            .get(did)
+            .is_some_and(|device| device.resync.is_some())
+    }
+
     /// Whether there is a device to forget.
     pub fn has_stale(&self, now: u64, bounds: &Bounds) -> bool {
         let mut devices = self.devices.values();

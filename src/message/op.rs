@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::id::{Did, MsgId, Seq, Uid};
 use crate::machine::ranges::Ranges;
 
-use super::{Draft, Row, State};
+use super::{Draft, Fault, Row, State};
 
 /// 128 bits over a message's type and payload bytes.
 pub type Digest = u128;
@@ -96,6 +96,8 @@ pub enum Refusal {
     Forgotten,
     /// The store failed; the outcome is unknown.
     Storage,
+    /// The disk is nearly full, and this is a new message; nothing was stored.
+    NearlyFull,
 }
 
 impl Refusal {
@@ -106,6 +108,18 @@ impl Refusal {
             Refusal::InboxFull => Code::InboxFull,
             Refusal::Forgotten => Code::NotFound,
             Refusal::Storage => Code::Storage,
+            Refusal::NearlyFull => Code::Busy,
+        }
+    }
+
+    /// What a client is told; where repeating helps soon, after `retry_ms` milliseconds.
+    pub fn fault(&self, retry_ms: u64) -> Fault {
+        match self {
+            Refusal::NearlyFull => {
+                let msg = "the disk is nearly full, no new message is taken";
+                Fault::because(self.code(), msg).later(retry_ms)
+            }
+            _ => Fault::new(self.code()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
+mod doubt;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -108,6 +109,7 @@ pub struct Ledger {
     dirty: HashSet<Uid>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
+    takes_new: bool,
     done: Committed,
 }
 
@@ -121,6 +123,7 @@ impl Ledger {
             dirty: HashSet::new(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
+            takes_new: true,
             done: Committed::default(),
         }
     }
@@ -172,12 +175,17 @@ impl Ledger {
         });
     }
 
-    /// Forgets everything but the engine, after an error.
-    pub fn reset(&mut self) {
+    /// Forgets everything but the engine, after an error; returns the news of the commit that did not end.
+    pub fn reset(&mut self) -> Vec<News> {
         self.inboxes.clear();
         self.dirty.clear();
         self.batch = Batch::default();
-        self.done = Committed::default();
+        std::mem::take(&mut self.done).news
+    }
+
+    /// Whether messages that are not known yet are taken; true at first.
+    pub fn take_new(&mut self, takes_new: bool) {
+        self.takes_new = takes_new;
     }
 
     fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {
@@ -190,6 +198,7 @@ impl Ledger {
         let key = record::dedupe_key(to, from, &draft.id);
         let found: Option<Entry> = self.load(&key)?;
         match dedupe::judge(found, *digest, now, self.policy.dedupe_ms()) {
+            Verdict::New if !self.takes_new => return Ok(Answer::Refused(Refusal::NearlyFull)),
             Verdict::New => {}
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
             Verdict::Repeat(entry) => {
@@ -476,14 +485,19 @@ pub fn prepare(engine: &dyn Engine) -> Result<bool, EngineError> {
             "the store names no layout and is not empty (first key {key}): it was not written by yizhan"
         )));
     }
+    write_layout(engine)?;
+    Ok(true)
+}
+
+/// Writes the layout, which is a try as well: an engine that could be opened may still have no room.
+pub fn write_layout(engine: &dyn Engine) -> Result<(), EngineError> {
     let mut batch = Batch::default();
     batch.put(
         record::LAYOUT_KEY.to_vec(),
         record::encode(&record::LAYOUT)?,
     );
     engine.apply(batch)?;
-    engine.flush()?;
-    Ok(true)
+    engine.flush()
 }
 
 /// How many rows wait in all inboxes.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use yizhan::id::Uid;
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{Answer, Op, Refusal, State, Target};
 use yizhan::store::ledger::{Ledger, News, prepare};
-use yizhan::store::{BATCH_MAX, Batch, Engine, EngineError, record};
+use yizhan::store::{BATCH_MAX, Batch, Engine, record};
 
 use super::desk::{
     ALICE, BOB, CAROL, Desk, POLICY, ROOMY, START, ack, attach, did, entries_of, forgotten, id,
     receipts, send, span,
 };
+use super::faulty::Faulty;
 use super::house::House;
 
 const TTL: u64 = POLICY.ttl_ms;
@@ -538,47 +538,9 @@ pub(crate) fn the_states_of_messages_are_told_in_the_order_asked<H: House>() {
     assert_eq!(answer, Answer::Status(expected.to_vec()));
 }
 
-/// An engine that minds the size of what it is given.
-struct Counting {
-    inner: Arc<dyn Engine>,
-    batches: Mutex<Vec<usize>>,
-}
-
-impl Engine for Counting {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.inner.get(key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), EngineError> {
-        self.inner.scan(from, to, visit)
-    }
-
-    fn apply(&self, batch: Batch) -> Result<(), EngineError> {
-        assert!(batch.len() <= BATCH_MAX, "a batch of {}", batch.len());
-        self.batches.lock().push(batch.len());
-        self.inner.apply(batch)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.inner.flush()
-    }
-
-    fn reopen(&self) -> Result<(), EngineError> {
-        self.inner.reopen()
-    }
-}
-
 pub(crate) fn five_thousand_requests_become_batches_of_at_most_256_writes<H: House>() {
     let house = H::build();
-    let engine = Arc::new(Counting {
-        inner: house.engine(),
-        batches: Mutex::default(),
-    });
+    let engine = Arc::new(Faulty::over(house.engine()));
     prepare(&*engine).unwrap();
     let mut ledger = Ledger::new(engine.clone(), ROOMY);
     let mut rng = fastrand::Rng::with_seed(3);
@@ -609,6 +571,7 @@ pub(crate) fn five_thousand_requests_become_batches_of_at_most_256_writes<H: Hou
     engine.flush().unwrap();
     assert!(engine.batches.lock().len() > 40);
     let largest = *engine.batches.lock().iter().max().unwrap();
+    assert!(largest <= BATCH_MAX, "a batch of {largest}");
     assert!(largest > BATCH_MAX / 2, "the batches are not used well");
 }
 

@@ -35,7 +35,7 @@ impl Device {
                 self.reply(epoch, Event::Status(states));
             }
             (ticket, Answer::Refused(refusal)) => {
-                self.failed(now, ticket, Fault::new(refusal.code()));
+                self.failed(now, ticket, refusal.fault(self.rules.retry_ms));
             }
             (ticket, _) => self.failed(now, ticket, Fault::new(Code::Storage)),
         }
