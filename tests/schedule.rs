@@ -10,7 +10,7 @@ use actix::System;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use yizhan::actor::device::{Ask, Report, Services};
+use yizhan::actor::device::{Ask, Renew, Report, Services};
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
@@ -19,6 +19,7 @@ use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
@@ -125,7 +126,7 @@ impl World {
     async fn login_until(&mut self, uid: Uid, did: &str, good_until: u64) -> Client {
         let did = Did::parse(did).unwrap();
         let attachment = tokio::select! {
-            attachment = attach(&self.services, uid, &did, good_until) => attachment,
+            attachment = attach(&self.services, uid, &did, Pass::until(good_until)) => attachment,
             _ = &mut self.stuck => panic!("the login of {did} is stuck"),
         };
         let mut attachment = attachment.expect("the login was refused");
@@ -242,6 +243,15 @@ impl Client {
 
     async fn reports(&self, report: Report) {
         self.attachment.device().addr().send(report).await.unwrap();
+    }
+
+    async fn renews(&self, pass: Pass, expire_at: u64) {
+        let renew = Renew {
+            epoch: self.attachment.epoch(),
+            pass,
+            expire_at,
+        };
+        self.attachment.device().addr().send(renew).await.unwrap();
     }
 
     /// What came by now, without waiting for more.
@@ -666,8 +676,9 @@ fn a_token_renewed_in_time_keeps_the_connection() {
         let mut bob = world.login_until(BOB, "b-phone", good_until).await;
         pass(HOUR - MINUTE).await;
         assert_eq!(bob.heard().len(), 1, "the notice");
-        let epoch = bob.attachment.epoch();
-        bob.reports(Report::Renewed(epoch, good_until + HOUR)).await;
+        let (expire_at, renewed) = (good_until + HOUR, Pass::until(good_until + HOUR));
+        bob.renews(renewed, expire_at).await;
+        assert_eq!(world.next(&mut bob).await, Event::RefreshOk { expire_at });
         pass(HOUR - 4 * MINUTE - 1).await;
         assert!(bob.heard().is_empty());
         pass(1).await;

@@ -4,12 +4,14 @@
 //! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
+mod access;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::id::{Did, Seq, Uid};
+use crate::machine::access::Access;
 use crate::machine::dedupe::{self, Entry, Verdict};
 use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
@@ -72,6 +74,13 @@ pub enum News {
         /// The device.
         did: Did,
     },
+    /// An operator has changed what that user may do: for every process of the user, announced to or not.
+    Restricted {
+        /// The user.
+        uid: Uid,
+        /// What is forbidden after this batch.
+        access: Arc<Access>,
+    },
 }
 
 /// What a batch of requests came to.
@@ -108,6 +117,8 @@ pub struct Ledger {
     dirty: HashSet<Uid>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
+    /// Whose access the batch at hand has changed, and into what.
+    restricted: BTreeMap<Uid, Access>,
     done: Committed,
 }
 
@@ -121,6 +132,7 @@ impl Ledger {
             dirty: HashSet::new(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
+            restricted: BTreeMap::new(),
             done: Committed::default(),
         }
     }
@@ -155,7 +167,23 @@ impl Ledger {
         match op {
             Op::Append(append) => self.append(now, append),
             Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs),
-            Op::Attach { uid, did, online } => self.attach(now, *uid, did, online),
+            Op::Attach {
+                uid,
+                did,
+                online,
+                issued_ms,
+            } => match self.access(*uid)?.admit(Some(did), *issued_ms) {
+                Ok(()) => self.attach(now, *uid, did, online),
+                Err(barred) => Ok(Answer::Refused(barred.into())),
+            },
+            Op::Admit {
+                uid,
+                did,
+                issued_ms,
+            } => self.admit(*uid, did.as_ref(), *issued_ms),
+            Op::Restrict { uid, change } => self.restrict(*uid, change),
+            Op::Access(uid) => Ok(Answer::Access(self.access(*uid)?)),
+            Op::Bans { after, limit } => self.bans(*after, *limit),
             Op::Seen { uid, did } => self.seen(now, *uid, did),
             Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
             Op::Status { from, of } => self.status(now, *from, of),
@@ -170,6 +198,11 @@ impl Ledger {
             News::Forgotten { uid, did } => !inboxes.get(uid).is_some_and(|i| i.knows(did)),
             _ => true,
         });
+        let restricted = std::mem::take(&mut self.restricted).into_iter();
+        self.done.news.extend(restricted.map(|(uid, access)| {
+            let access = Arc::new(access);
+            News::Restricted { uid, access }
+        }));
     }
 
     /// Forgets everything but the engine, after an error.
@@ -177,6 +210,7 @@ impl Ledger {
         self.inboxes.clear();
         self.dirty.clear();
         self.batch = Batch::default();
+        self.restricted.clear();
         self.done = Committed::default();
     }
 
