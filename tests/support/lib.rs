@@ -13,6 +13,7 @@ mod client;
 mod frame;
 mod http;
 mod server;
+pub mod token;
 mod traffic;
 mod user;
 
