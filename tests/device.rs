@@ -1,6 +1,9 @@
 //! The machine of one device, step by step, where no faster or slower world would show the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "device/access.rs"]
+mod access;
+
 use std::sync::Arc;
 
 use yizhan::code::{Close, Code};

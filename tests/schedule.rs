@@ -1,6 +1,9 @@
 //! The schedule, walked by the real processes while the test turns the clock, one millisecond at a time where it matters.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "schedule/processes.rs"]
+mod processes;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
