@@ -13,6 +13,7 @@ use std::{
 };
 
 use fastrand::Rng;
+use support::token::{now_ms, token};
 use support::{
     ADMIN_TOKEN, Call, Client, DEADLINE, End, ONCE, Pulse, Reader, Sender, Server, User,
 };
@@ -24,6 +25,7 @@ const MESSAGES: u64 = 4000;
 const WINDOW: usize = 32;
 const DEVICES: usize = 6;
 const BANS: u64 = 60;
+const INVALIDATIONS: usize = 40;
 
 /// Even: everybody may come. Odd: the ban has been answered. It moves on when the next request begins.
 type Round = watch::Sender<u64>;
@@ -113,6 +115,44 @@ async fn no_login_slips_past_a_ban_whichever_moment_it_chooses() {
     let mut everything = Reader::new(READER, "device-0", rng.fork());
     everything.finish(listener, &accepted).await;
     everything.assert_gapless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_token_bought_with_an_old_one_outlives_an_invalidation() {
+    let mut rng = Rng::with_seed(support::seed());
+    let server = Server::start(&[ONCE]).await;
+    let listener = server.public;
+    let path = format!("/v1/users/{}/tokens/invalidate", User::new(READER).name);
+    for _ in 0..INVALIDATIONS {
+        let rtk = token(READER, "rtk", Some(now_ms()));
+        let mut buyers = JoinSet::new();
+        for _ in 0..DEVICES {
+            let rtk = rtk.clone();
+            buyers.spawn(async move {
+                let mut last = None;
+                loop {
+                    let call = Call::post(listener, "/v1/token/refresh", "");
+                    let answer = call.bearer(&rtk).send().await;
+                    if answer.status != 200 {
+                        assert_eq!(answer.refusal(401), 706);
+                        return last;
+                    }
+                    let token = answer.payload()["token"].as_str().unwrap().to_owned();
+                    last = Some(token);
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_micros(rng.u64(0..6_000))).await;
+        let call = Call::post(server.admin, &path, "").bearer(ADMIN_TOKEN);
+        call.send().await.payload();
+        while let Some(bought) = buyers.join_next().await {
+            if let Some(token) = bought.unwrap() {
+                let path = format!("/ws?did=phone&authorization={token}");
+                let refused = Call::upgrade(listener, &path).send().await;
+                assert_eq!(refused.refusal(401), 706);
+            }
+        }
+    }
 }
 
 async fn put(server: &Server, path: &str) {
