@@ -260,6 +260,27 @@ async fn a_token_made_right_before_an_invalidation_is_old_and_one_right_after_is
 }
 
 #[tokio::test]
+async fn every_token_that_the_server_mints_says_when_it_was_issued() {
+    let server = Server::start_with(&["--dev", "--config", support::SEED], &[ONCE]).await;
+    invalidate(&server, BOB, "").await.payload();
+    let uid = BOB.to_string();
+    let access = support::cli(&["token", &uid, "--config", support::SEED]);
+    let rtk = User::new(BOB).refresh_token();
+    let bought = buy(&server, &rtk).await.payload();
+    let body = format!(r#"{{"uid":{BOB}}}"#);
+    let given = Call::post(server.public, "/v1/dev/token", &body);
+    let given = given.send().await.payload();
+    for token in [
+        access.trim(),
+        bought["token"].as_str().unwrap(),
+        given["token"].as_str().unwrap(),
+    ] {
+        let bob = User::with_token(BOB, token);
+        Client::login(server.public, &bob, "phone").await.vanish();
+    }
+}
+
+#[tokio::test]
 async fn an_instant_never_moves_back() {
     let server = Server::start(&[]).await;
     let instant = now_ms() + 3_600_000;
