@@ -12,7 +12,8 @@ use crate::code::{Close, Code};
 use crate::id::{Did, MsgId, Seq, Uid};
 
 pub use op::{
-    Accepted, Acked, Answer, Append, Attached, Digest, Op, Page, Read, Receipt, Refusal, Target,
+    Accepted, Acked, Answer, Append, Attached, Bans, Digest, Op, Page, Read, Receipt, Refusal,
+    Target,
 };
 
 /// The type of a stored message.

@@ -263,6 +263,7 @@ fn a_disk_that_is_nearly_full_stops_new_messages_and_nothing_else() {
         uid: BOB,
         did: did.clone(),
         online: Vec::new(),
+        issued_ms: None,
     };
     assert!(matches!(office.asks(attach(&phone)), Answer::Attached(_)));
     office.accepts("before");
@@ -302,6 +303,7 @@ fn the_health_tells_of_the_engine_and_of_the_disk() {
         uid: BOB,
         did: phone,
         online: Vec::new(),
+        issued_ms: None,
     });
     let both = "Flush fails as planned; no room";
     assert_eq!(office.trouble().as_deref(), Some(both));

@@ -66,6 +66,7 @@ fn a_damaged_record_costs_only_those_it_concerns() {
         uid: HURT,
         did: phone.clone(),
         online: Vec::new(),
+        issued_ms: None,
     };
     let three = ["m1", "m2", "m3"].map(|id| message(id, HURT));
     ledger.commit(1, [&attach]).unwrap();

@@ -1,10 +1,14 @@
 //! The machine of one device, step by step, where no faster or slower world would show the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "device/access.rs"]
+mod access;
+
 use std::sync::Arc;
 
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{
@@ -42,7 +46,7 @@ fn attached(acks: Ranges) -> Answer {
 
 /// Logs a connection in, to an inbox with this head of which these rows are acknowledged.
 fn log_in(device: &mut Device, epoch: Epoch, head: Seq, acks: Ranges) -> Vec<Effect> {
-    device.connect(epoch, u64::MAX);
+    device.connect(epoch, Pass::until(u64::MAX));
     device.answered(NOW, Ticket::Attach(epoch), attached(acks));
     device.answered(NOW, Ticket::Head(epoch), Answer::Head(head));
     effects(device)
@@ -201,7 +205,7 @@ fn an_ack_that_could_not_be_stored_leaves_its_row_owed() {
 #[test]
 fn a_device_that_falls_behind_during_its_login_is_told_after_the_first_frame() {
     let mut device = device();
-    device.connect(1, u64::MAX);
+    device.connect(1, Pass::until(u64::MAX));
     device.answered(NOW, Ticket::Attach(1), attached(Ranges::new()));
     device.lags();
     device.answered(NOW, Ticket::Head(1), Answer::Head(0));
@@ -232,7 +236,7 @@ fn a_row_whose_ack_met_a_forgotten_device_comes_to_its_next_connection() {
 fn what_ends_before_it_was_announced_to_ends_the_announcement_of_the_one_before() {
     let mut device = device();
     log_in(&mut device, 1, 0, Ranges::new());
-    device.connect(2, u64::MAX);
+    device.connect(2, Pass::until(u64::MAX));
     effects(&mut device);
     device.closed(2);
     assert!(effects(&mut device).contains(&Effect::Unregister(1)));

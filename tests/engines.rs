@@ -1,6 +1,8 @@
 //! One contract for every engine, and for the rules of committing over each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "engines/access.rs"]
+mod access;
 #[path = "engines/crash.rs"]
 mod crash;
 #[path = "engines/desk.rs"]
@@ -91,6 +93,17 @@ contract! {
         a_store_of_another_layout_is_refused_by_its_number
         a_store_that_is_not_ours_is_refused
         a_store_that_is_not_ours_is_refused_wherever_its_keys_stand;
+    access:
+        a_banned_user_is_not_attached_and_becomes_no_device
+        a_ban_of_a_device_is_one_of_that_device
+        a_ban_and_a_login_in_one_commit_take_effect_in_their_order
+        what_is_forbidden_is_so_after_a_restart
+        a_ban_that_is_lifted_leaves_no_record
+        a_change_said_again_is_written_and_announced_again
+        messages_to_a_banned_user_are_accepted_and_wait
+        a_damaged_record_of_access_lets_nobody_in_and_hinders_nobody_else
+        bans_are_listed_in_pages_by_the_number_of_the_user
+        a_listing_looks_at_so_many_records_and_says_where_it_stopped;
     page:
         a_page_has_the_rows_asked_for_in_order
         a_page_ends_at_its_limit_and_says_where

@@ -16,6 +16,7 @@ use faulty::{Call, Fault, Ill, When};
 use office::{ALICE, BOB, Faulty, Office, POLICY, engine, rows, send_to};
 use yizhan::clock::Clock;
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::{Access, Change};
 use yizhan::machine::dedupe::Entry;
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{Answer, Op, State, Target};
@@ -55,6 +56,7 @@ struct End {
     receipts: Vec<(MsgId, Uid, Did)>,
     lagging: BTreeSet<(Uid, Did)>,
     forgotten: BTreeSet<(Uid, Did)>,
+    restricted: BTreeMap<Uid, Access>,
 }
 
 struct Teller {
@@ -123,6 +125,12 @@ impl Teller {
             did: did("web"),
         };
         assert_eq!(self.does(seen), Answer::Done);
+        let uid = Uid(CROWD.start);
+        let ban = Op::Restrict {
+            uid,
+            change: Change::Ban,
+        };
+        assert!(matches!(self.does(ban), Answer::Access(access) if access.banned));
         assert_eq!(self.does(Op::Head(BOB)), Answer::Head(5));
         let target = |id: &str| Target {
             to: BOB,
@@ -147,12 +155,12 @@ impl Teller {
     /// The committer has to be well again, and to have told everybody what concerns them.
     fn ends(mut self) -> End {
         self.office.waits_until_it_is_well();
+        assert_eq!(self.office.metric("yizhan_store_ready "), 1);
         self.office.closes();
         let Office { engine, news, .. } = &self.office;
         let counted = self.office.metric("yizhan_inbox_rows ");
         engine.inner.crash(0);
         assert_eq!(counted, count_rows(&*engine.inner).unwrap(), "rows");
-        assert_eq!(self.office.metric("yizhan_store_ready "), 1);
         for (uid, seq) in &self.accepted {
             let told = news.iter().any(|news| match news {
                 News::Row(row) => (row.message.to, row.seq) == (*uid, *seq),
@@ -171,6 +179,9 @@ impl Teller {
                 }
                 News::Lagging { uid, did } => drop(end.lagging.insert((*uid, did.clone()))),
                 News::Forgotten { uid, did } => drop(end.forgotten.insert((*uid, did.clone()))),
+                News::Restricted { uid, access } => {
+                    end.restricted.insert(*uid, (**access).clone());
+                }
                 News::Row(_) | News::Head { .. } => {}
             }
         }
@@ -250,6 +261,7 @@ fn attach(uid: Uid, device: &str) -> Op {
         uid,
         did: did(device),
         online: Vec::new(),
+        issued_ms: None,
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use yizhan::actor::mailroom::Letter;
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Effect, Epoch, Rules, Ticket};
 use yizhan::machine::inbox::Bounds;
 use yizhan::message::{Ack, Command, Draft, Event, Kind, Op};
@@ -130,6 +131,7 @@ impl<'a> World<'a> {
                     uid: READER,
                     did: did.clone(),
                     online: Vec::new(),
+                    issued_ms: None,
                 }],
             )
             .unwrap();
@@ -220,7 +222,7 @@ impl<'a> World<'a> {
         match act {
             Act::Connect(epoch) => {
                 proc.outboxes.insert(epoch, Outbox::default());
-                proc.machine.connect(epoch, u64::MAX);
+                proc.machine.connect(epoch, Pass::until(u64::MAX));
             }
             Act::Closed(epoch) => proc.machine.closed(epoch),
             Act::AckUpTo(epoch, seq) => {

@@ -1,6 +1,9 @@
 //! The schedule, walked by the real processes while the test turns the clock, one millisecond at a time where it matters.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "schedule/processes.rs"]
+mod processes;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
@@ -10,7 +13,7 @@ use actix::System;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use yizhan::actor::device::{Ask, Report, Services};
+use yizhan::actor::device::{Ask, Renew, Report, Services};
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
@@ -19,6 +22,7 @@ use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
@@ -132,7 +136,7 @@ impl World {
     async fn login_until(&mut self, uid: Uid, did: &str, good_until: u64) -> Client {
         let did = Did::parse(did).unwrap();
         let attachment = tokio::select! {
-            attachment = attach(&self.services, uid, &did, good_until) => attachment,
+            attachment = attach(&self.services, uid, &did, Pass::until(good_until)) => attachment,
             _ = &mut self.stuck => panic!("the login of {did} is stuck"),
         };
         let mut attachment = attachment.expect("the login was refused");
@@ -249,6 +253,15 @@ impl Client {
 
     async fn reports(&self, report: Report) {
         self.attachment.device().addr().send(report).await.unwrap();
+    }
+
+    async fn renews(&self, pass: Pass, expire_at: u64) {
+        let renew = Renew {
+            epoch: self.attachment.epoch(),
+            pass,
+            expire_at,
+        };
+        self.attachment.device().addr().send(renew).await.unwrap();
     }
 
     /// What came by now, without waiting for more.
@@ -673,8 +686,9 @@ fn a_token_renewed_in_time_keeps_the_connection() {
         let mut bob = world.login_until(BOB, "b-phone", good_until).await;
         pass(HOUR - MINUTE).await;
         assert_eq!(bob.heard().len(), 1, "the notice");
-        let epoch = bob.attachment.epoch();
-        bob.reports(Report::Renewed(epoch, good_until + HOUR)).await;
+        let (expire_at, renewed) = (good_until + HOUR, Pass::until(good_until + HOUR));
+        bob.renews(renewed, expire_at).await;
+        assert_eq!(world.next(&mut bob).await, Event::RefreshOk { expire_at });
         pass(HOUR - 4 * MINUTE - 1).await;
         assert!(bob.heard().is_empty());
         pass(1).await;

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::code::Code;
 use crate::id::{Did, Seq, Uid};
+use crate::machine::access::Access;
 use crate::machine::device::{ReadTicket, Ticket};
 use crate::message::{Answer, Page, Receipt, Row, Signal};
 
@@ -43,6 +44,8 @@ pub enum Letter {
     Lagging,
     /// The committer does not know this device any more.
     Forgotten,
+    /// An operator has changed what this user may do.
+    Restricted(Arc<Access>),
 }
 
 /// Letters are waiting.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::code::Code;
 use crate::gateway::ws;
 use crate::id::Uid;
-use crate::message::Fault;
+use crate::message::{Fault, Op};
 use crate::token::{Claims, Kind, TokenError};
 
 use super::reply;
@@ -58,7 +58,9 @@ async fn refresh(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
         .tokens
         .verify(shown, state.services.clock.wall_ms(), 0)
     {
-        Ok(claims) if claims.kind == Kind::Refresh => fresh(claims.uid, &state),
+        Ok(claims) if claims.kind == Kind::Refresh => {
+            fresh(claims.uid, claims.iat_ms, &state).await
+        }
         Ok(_) => reply::refused(&reply::token(&TokenError::Invalid)),
         Err(error) => reply::refused(&reply::token(&error)),
     }
@@ -79,7 +81,10 @@ async fn dev_token(
         Err(error) => return reply::refused(&reply::body(&error)),
     };
     match serde_json::from_slice::<DevLogin>(&body) {
-        Ok(login) => fresh(Uid(login.uid), &state),
+        Ok(login) => {
+            let now = state.services.clock.wall_ms();
+            fresh(Uid(login.uid), Some(now), &state).await
+        }
         Err(error) => reply::refused(&Fault::because(
             Code::BadFrame,
             format!("{{\"uid\":NUMBER}} is needed: {error}"),
@@ -87,12 +92,24 @@ async fn dev_token(
     }
 }
 
-fn fresh(uid: Uid, state: &AppState) -> HttpResponse {
+/// An access token for a user who comes with something issued then, Unix milliseconds.
+async fn fresh(uid: Uid, issued_ms: Option<u64>, state: &AppState) -> HttpResponse {
+    // Dated before it is admitted: tokens that are invalidated a moment later take this one with them.
     let now = state.services.clock.wall_ms();
+    let did = None;
+    let admit = Op::Admit {
+        uid,
+        did,
+        issued_ms,
+    };
+    if let Err(fault) = state.commit(admit).await {
+        return reply::refused(&fault);
+    }
     let exp_ms = now.saturating_add(state.settings.auth.token_ttl_ms);
     let claims = Claims {
         uid,
         exp_ms,
+        iat_ms: Some(now),
         kind: Kind::Access,
     };
     match state.tokens.mint(&claims) {

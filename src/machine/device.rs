@@ -4,6 +4,7 @@
 //! [`Device::deadline`]. The order of two effects matters to the promise: a device is registered before its head is
 //! read, so that whatever is committed afterwards is announced to it.
 
+mod access;
 mod acks;
 mod answers;
 mod attach;
@@ -116,7 +117,10 @@ struct Session {
     sent: SentLog,
     page: Pages,
     good_until: u64,
+    issued_ms: Option<u64>,
     noticed: bool,
+    /// An operator has ended it.
+    barred: bool,
 }
 
 /// Pages are large: one at a time is asked for, and written before the next.
@@ -251,7 +255,11 @@ impl Device {
 
     /// A client asks something on that connection.
     pub fn command(&mut self, now: u64, epoch: Epoch, command: Command) {
-        if self.session_mut(epoch).is_none() {
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        // A client may ignore that it was told to go; what it has, it has.
+        if session.barred && !matches!(command, Command::Ack(_)) {
             return;
         }
         match command {

@@ -4,6 +4,7 @@
 //! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
+mod access;
 mod doubt;
 mod sweep;
 
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::id::{Did, Seq, Uid};
+use crate::machine::access::Access;
 use crate::machine::dedupe::{self, Entry, Verdict};
 use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
@@ -73,6 +75,13 @@ pub enum News {
         /// The device.
         did: Did,
     },
+    /// An operator has changed what that user may do: for every process of the user, announced to or not.
+    Restricted {
+        /// The user.
+        uid: Uid,
+        /// What is forbidden after this batch.
+        access: Arc<Access>,
+    },
 }
 
 /// What a batch of requests came to.
@@ -110,6 +119,8 @@ pub struct Ledger {
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
     takes_new: bool,
+    /// Whose access the batch at hand has changed, and into what.
+    restricted: BTreeMap<Uid, Access>,
     done: Committed,
 }
 
@@ -124,6 +135,7 @@ impl Ledger {
             batch: Batch::default(),
             swept: BTreeMap::new(),
             takes_new: true,
+            restricted: BTreeMap::new(),
             done: Committed::default(),
         }
     }
@@ -158,7 +170,23 @@ impl Ledger {
         match op {
             Op::Append(append) => self.append(now, append),
             Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs),
-            Op::Attach { uid, did, online } => self.attach(now, *uid, did, online),
+            Op::Attach {
+                uid,
+                did,
+                online,
+                issued_ms,
+            } => match self.access(*uid)?.admit(Some(did), *issued_ms) {
+                Ok(()) => self.attach(now, *uid, did, online),
+                Err(barred) => Ok(Answer::Refused(barred.into())),
+            },
+            Op::Admit {
+                uid,
+                did,
+                issued_ms,
+            } => self.admit(*uid, did.as_ref(), *issued_ms),
+            Op::Restrict { uid, change } => self.restrict(*uid, change),
+            Op::Access(uid) => Ok(Answer::Access(self.access(*uid)?)),
+            Op::Bans { after, limit } => self.bans(*after, *limit),
             Op::Seen { uid, did } => self.seen(now, *uid, did),
             Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
             Op::Status { from, of } => self.status(now, *from, of),
@@ -173,6 +201,8 @@ impl Ledger {
             News::Forgotten { uid, did } => !inboxes.get(uid).is_some_and(|i| i.knows(did)),
             _ => true,
         });
+        let restricted = self.restricted_news();
+        self.done.news.extend(restricted);
     }
 
     /// Forgets everything but the engine, after an error; returns the news of the commit that did not end.
@@ -180,12 +210,22 @@ impl Ledger {
         self.inboxes.clear();
         self.dirty.clear();
         self.batch = Batch::default();
-        std::mem::take(&mut self.done).news
+        let mut news = std::mem::take(&mut self.done).news;
+        news.extend(self.restricted_news());
+        news
     }
 
     /// Whether messages that are not known yet are taken; true at first.
     pub fn take_new(&mut self, takes_new: bool) {
         self.takes_new = takes_new;
+    }
+
+    fn restricted_news(&mut self) -> impl Iterator<Item = News> + use<> {
+        let restricted = std::mem::take(&mut self.restricted).into_iter();
+        restricted.map(|(uid, access)| {
+            let access = Arc::new(access);
+            News::Restricted { uid, access }
+        })
     }
 
     fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {

@@ -26,6 +26,8 @@ pub const BODY: u8 = b'b';
 pub const DEDUPE: u8 = b'd';
 /// What every user key begins with.
 pub const USER: u8 = b'u';
+/// What every access key begins with.
+pub const ACCESS: u8 = b'a';
 
 /// An inbox row: a reference to a body that other inboxes may share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +46,12 @@ pub struct RowRef {
 
 /// Key of a user's [`crate::machine::inbox::Inbox`].
 pub fn user_key(uid: Uid) -> Vec<u8> {
-    let mut key = vec![USER];
-    key.extend(uid.0.to_be_bytes());
-    key
+    of_user(USER, uid)
+}
+
+/// Key of a user's [`crate::machine::access::Access`], which is there only while something is forbidden.
+pub fn access_key(uid: Uid) -> Vec<u8> {
+    of_user(ACCESS, uid)
 }
 
 /// Key of a [`RowRef`].
@@ -78,7 +83,7 @@ pub fn user_after(uid: Uid) -> Option<Vec<u8>> {
     Some(place(INBOX, Uid(uid.0.checked_add(1)?), 0))
 }
 
-/// The user in the key of an inbox.
+/// The user in the key of an inbox, or of what is forbidden.
 pub fn user_of(key: &[u8]) -> Option<Uid> {
     let uid = key.get(1..9)?.try_into().ok()?;
     Some(Uid(u64::from_be_bytes(uid)))
@@ -94,6 +99,12 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, EngineError> {
 pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, EngineError> {
     postcard::from_bytes(bytes)
         .map_err(|e| EngineError::Damaged(format!("damaged record at {}: {e}", key.escape_ascii())))
+}
+
+fn of_user(table: u8, uid: Uid) -> Vec<u8> {
+    let mut key = vec![table];
+    key.extend(uid.0.to_be_bytes());
+    key
 }
 
 fn place(table: u8, uid: Uid, seq: u64) -> Vec<u8> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use yizhan::actor::mailroom::Letter;
 use yizhan::code::Code;
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Effect, Epoch, Rules, Ticket};
 use yizhan::machine::inbox::Bounds;
@@ -638,7 +639,7 @@ impl World {
         match mail {
             Mail::Connect(epoch) => {
                 proc.outboxes.insert(epoch, Outbox::default());
-                proc.machine.connect(epoch, u64::MAX);
+                proc.machine.connect(epoch, Pass::until(u64::MAX));
             }
             Mail::Ask(epoch, command) => proc.machine.command(now, epoch, command),
             Mail::Closed(epoch) => {
@@ -669,6 +670,7 @@ impl World {
                         Letter::Receipt(receipt) => proc.machine.receipt(receipt),
                         Letter::Lagging => proc.machine.lags(),
                         Letter::Forgotten => proc.machine.forgotten(),
+                        Letter::Restricted(access) => proc.machine.restricted(&access),
                         Letter::Signal(_) | Letter::SignalFailed(_) => {}
                     }
                 }

@@ -14,6 +14,7 @@ mod disk;
 mod frame;
 mod http;
 mod server;
+pub mod token;
 mod traffic;
 mod user;
 

@@ -35,6 +35,7 @@ impl Ledger {
             News::Receipt(receipt) => self.holds_ack(receipt)?,
             News::Lagging { uid, did } => self.inbox(*uid)?.is_lagging(did),
             News::Forgotten { uid, did } => !self.inbox(*uid)?.knows(did),
+            News::Restricted { uid, access } => self.access(*uid)? == **access,
         })
     }
 
