@@ -27,6 +27,7 @@ struct Inner {
     online: IntGauge,
     in_flight: IntGauge,
     rows: IntGauge,
+    last_backup: IntGauge,
     batch: Histogram,
     commit: Histogram,
     flush: Histogram,
@@ -80,6 +81,11 @@ impl Metrics {
                 &registry,
                 "yizhan_inbox_rows",
                 "Rows stored in all inboxes now.",
+            )?,
+            last_backup: gauge(
+                &registry,
+                "yizhan_backup_last_success_timestamp_seconds",
+                "When the last whole backup was sent, Unix seconds; 0 if none was since the start.",
             )?,
             batch: histogram(
                 &registry,
@@ -138,6 +144,12 @@ impl Metrics {
     /// The store was opened with this many rows.
     pub fn found_rows(&self, rows: i64) {
         self.0.rows.set(rows);
+    }
+
+    /// A whole backup was sent, at this time in Unix milliseconds.
+    pub fn backed_up(&self, now_ms: u64) {
+        let seconds = now_ms / 1000;
+        self.0.last_backup.set(seconds.try_into().unwrap_or(0));
     }
 
     /// A message was acknowledged to its sender, this long after it came.
