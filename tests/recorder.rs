@@ -204,6 +204,15 @@ fn however_scan_and_batches_interleave_the_backup_is_one_state_of_the_store() {
 
 const KEYS: u64 = 20_000;
 
+/// Tells the writer to end, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The writes of a batch, known by its number. Each batch writes its number as well.
 fn batch_of(number: u64) -> Batch {
     let mut rng = Rng::with_seed(number);
@@ -237,6 +246,7 @@ fn a_backup_of_a_store_on_disk_that_a_thread_writes_is_the_store_after_one_of_it
                 applied.store(number, Ordering::Release);
             }
         });
+        let _ends = Ends(&done);
         let until = |number| {
             while applied.load(Ordering::Acquire) < number {
                 std::thread::yield_now();
@@ -268,7 +278,6 @@ fn a_backup_of_a_store_on_disk_that_a_thread_writes_is_the_store_after_one_of_it
             }
             assert!(found == model.1, "not the store after batch {number}");
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::store::record;
 
@@ -126,10 +126,10 @@ impl<R: Read> Decoder<R> {
         }
         let content = self.exactly(length)?;
         let said = u64::from_be_bytes(array(&self.exactly(8)?));
-        let mut whole = Vec::with_capacity(head.len() + content.len());
-        whole.extend(head);
-        whole.extend(&content);
-        self.sum = xxh3_64_with_seed(&whole, self.sum);
+        let mut sum = Xxh3::with_seed(self.sum);
+        sum.update(&head);
+        sum.update(&content);
+        self.sum = sum.digest();
         if said != self.sum {
             return Err(damaged(begins, "the checksum of the block is another"));
         }
