@@ -59,6 +59,7 @@ pub fn restore(
     let held = held.transpose()?;
     refuse_occupied(path)?;
     let verified = verify(file)?;
+    let is_new = !path.exists();
     let _held = match held {
         Some(held) => held,
         None => DirLock::take(path)?,
@@ -70,6 +71,10 @@ pub fn restore(
     File::create(&marker)
         .and_then(|marker| marker.sync_all())
         .and_then(|()| sync_dir(path))
+        .and_then(|()| match path.parent().filter(|_| is_new) {
+            Some(above) => sync_dir(above),
+            None => Ok(()),
+        })
         .map_err(failed)?;
     // What an earlier restore left that was killed.
     if store.exists() {
@@ -106,7 +111,10 @@ fn refuse_occupied(path: &Path) -> Result<(), String> {
 }
 
 fn fill(store: &Path, file: &Path) -> Result<Stock, String> {
-    let named = |error: RestoreError| format!("{}: {error}", file.display());
+    let named = |error: RestoreError| match error {
+        RestoreError::Store(_) => format!("{}: {error}", store.display()),
+        _ => format!("{}: {error}", file.display()),
+    };
     let mut backup = open(file)?;
     let engine = SledEngine::open(store).map_err(|e| named(e.into()))?;
     restore::replay(&mut backup, &engine).map_err(named)?;
@@ -124,5 +132,9 @@ fn open(file: &Path) -> Result<Decoder<BufReader<File>>, String> {
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = match dir.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => dir,
+    };
     File::open(dir)?.sync_all()
 }
