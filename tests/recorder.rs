@@ -156,7 +156,7 @@ impl Writer {
 fn however_scan_and_batches_interleave_the_backup_is_one_state_of_the_store() {
     let mut rng = Rng::with_seed(seed());
     let mut moved = 0;
-    for _ in 0..150 {
+    for _ in 0..80 {
         let engine = Arc::new(Stepped::default());
         let recorder = Arc::new(Recorder::new(engine.clone()));
         let writer = Arc::new(Writer {
@@ -197,7 +197,7 @@ fn however_scan_and_batches_interleave_the_backup_is_one_state_of_the_store() {
         assert!(at >= last_scan && at >= before, "{at}, {last_scan}");
         moved += usize::from(at > before);
     }
-    assert!(moved > 50, "only {moved} backups saw a write");
+    assert!(moved > 30, "only {moved} backups saw a write");
 }
 
 // ---- with real threads, on disk ----
