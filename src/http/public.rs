@@ -78,9 +78,9 @@ async fn dev_token(
     };
     match serde_json::from_slice::<DevLogin>(&body) {
         Ok(login) => fresh(Uid(login.uid), &state),
-        Err(error) => reply::refused(&Fault::because(
+        Err(_) => reply::refused(&Fault::because(
             Code::BadFrame,
-            format!("{{\"uid\":NUMBER}} is needed: {error}"),
+            "the body must be {\"uid\":NUMBER}, a whole number that is not negative",
         )),
     }
 }
