@@ -264,6 +264,29 @@ fn a_record_that_declares_to_be_huge_is_damaged() {
     }
 }
 
+// ---- the fuzz targets ----
+
+/// The seeds of the fuzz targets, and whatever they have found: each is judged as its target judges it.
+#[test]
+fn every_seed_of_a_fuzz_target_holds() {
+    let (json, hashids, signer) = (dialect::dialect(), dialect::hashids(), signer());
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
+    for target in ["frames", "guard", "token", "records"] {
+        let mut seen = 0;
+        for entry in std::fs::read_dir(format!("{seeds}/{target}")).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            seen += 1;
+            match target {
+                "frames" => drop(dialect::judge(&json, &String::from_utf8_lossy(&bytes))),
+                "guard" => wire::judge(&bytes),
+                "token" => tokens::judge(&signer, &hashids, &bytes),
+                _ => drop(records::judge(&bytes)),
+            }
+        }
+        assert!(seen > 4, "{target} has no seeds");
+    }
+}
+
 // ---- what is made ----
 
 /// A way to write the same object: the order of its members, the space between them, and what is escaped.

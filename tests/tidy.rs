@@ -211,7 +211,8 @@ fn no_source_file_is_unfinished_or_called_mod() {
 #[test]
 fn no_file_names_somebodys_home() {
     let mut files = vec![root().join("README.md"), root().join("Cargo.toml")];
-    for folder in ["src", "tests", "docs", "config", ".ci"] {
+    files.extend(["fuzz/Cargo.toml", "fuzz/run.sh"].map(|file| root().join(file)));
+    for folder in ["src", "tests", "docs", "config", ".ci", "fuzz/fuzz_targets"] {
         walk(&root().join(folder), &mut files);
     }
     let homes = [

@@ -10,6 +10,22 @@ use yizhan::token::{TokenError, Tokens};
 /// The key of the tokens here.
 pub(crate) const KEY: &str = "a-key-that-signs-nothing-but-the-tokens-of-these-tests";
 
+/// Reads any bytes: as a token, and as the claims of a signed one, or its header and its claims on two lines.
+pub(crate) fn judge(tokens: &Tokens, hashids: &Hashids, bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        refuses(tokens, text);
+        if let Ok(uid) = hashids.decode(text) {
+            assert_eq!(hashids.encode(uid), text);
+        }
+    }
+    let header = br#"{"alg":"HS256","typ":"JWT"}"#;
+    let (header, claims) = match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(at) => (&bytes[..at], &bytes[at + 1..]),
+        None => (&header[..], bytes),
+    };
+    judge_signed(tokens, hashids, header, claims);
+}
+
 /// Verifies a token that nobody with the key has signed.
 pub(crate) fn refuses(tokens: &Tokens, token: &str) {
     for (now, leeway) in [(0, 0), (1, u64::MAX), (u64::MAX, 0)] {

@@ -35,6 +35,19 @@ pub(crate) enum End {
     Breach(Close),
 }
 
+/// Reads any bytes: a limit, how many chunks, and a stream whose first bytes say how long these are.
+pub(crate) fn judge(bytes: &[u8]) {
+    let Some((&[max, cuts], stream)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let max = 125 + usize::from(max) * 8;
+    let expected = by_the_book(stream, max);
+    let cuts = stream.iter().take(usize::from(cuts));
+    let cuts: Vec<usize> = cuts.map(|byte| usize::from(*byte) + 1).collect();
+    assert_eq!(through_the_guard(stream, &cuts, max), expected);
+    assert_eq!(through_the_guard(stream, &[], max), expected);
+}
+
 /// Reads through the guard, in chunks of these lengths, as the WebSocket stack does: all that is there, then one frame.
 pub(crate) fn through_the_guard(bytes: &[u8], cuts: &[usize], max: usize) -> Heard {
     let (mut guard, verdict) = FrameGuard::new(Chunks::of(bytes, cuts), max);
