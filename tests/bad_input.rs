@@ -742,7 +742,7 @@ async fn a_client_that_closes_its_own_half_has_said_what_it_said() {
     carol.close_own_half().await;
     // The answer that is ready at once still comes; then the other half closes as well.
     assert!(matches!(carol.next().await, Heard::Pong));
-    while !matches!(carol.next().await, Heard::Closed(None)) {}
+    assert_eq!(carol.closed().await, None);
     bob.takes("last words").await;
 
     // In the middle of a frame: nothing was said.
@@ -750,7 +750,7 @@ async fn a_client_that_closes_its_own_half_has_said_what_it_said() {
     let half = masked(0x81, c2c("half", "7b4v1b", "1").as_bytes());
     carol.write_raw(&half[..half.len() - 1]).await;
     carol.close_own_half().await;
-    while !matches!(carol.next().await, Heard::Closed(None)) {}
+    assert_eq!(carol.closed().await, None);
     good(&mut alice, &mut bob, "m1").await;
     assert_eq!(others.status_of_carol(BOB, "half").await, "unknown");
     others.go_on().await;
