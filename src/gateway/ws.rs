@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use actix::fut::WrapFuture;
 use actix::prelude::SendError;
 use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler};
-use actix_http::ws::{Codec, Item, ProtocolError};
-use actix_web::http::header::AUTHORIZATION;
+use actix_http::ws::{Codec, Item, ProtocolError, verify_handshake};
+use actix_web::http::Version;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
@@ -156,10 +157,20 @@ fn named(req: &HttpRequest, name: &str, query: Option<&str>) -> Result<Option<St
 
 /// The answer to an upgrade, or what is wrong with the request for one.
 fn shake_hands(req: &HttpRequest) -> Result<HttpResponseBuilder, Fault> {
-    handshake(req).map_err(|error| {
-        let msg = format!("this address is for WebSockets: {error}");
+    let refused = |why: &dyn std::fmt::Display| {
+        let msg = format!("this address is for WebSockets: {why}");
         Fault::because(Code::BadFrame, msg)
-    })
+    };
+    let length = req.headers().get(CONTENT_LENGTH);
+    if length.is_some_and(|length| length != "0") || req.headers().contains_key(TRANSFER_ENCODING) {
+        return Err(refused(&"a request to upgrade has no body"));
+    }
+    if req.version() != Version::HTTP_11 {
+        return Err(refused(&"they need HTTP/1.1"));
+    }
+    // The adapter's own handshake takes drafts of the protocol and any key.
+    verify_handshake(req.head()).map_err(|error| refused(&error))?;
+    handshake(req).map_err(|error| refused(&error))
 }
 
 fn upgrade(
@@ -331,6 +342,24 @@ impl Socket {
         }
     }
 
+    fn unreadable(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
+        if let Some(close) = self.verdict.breach() {
+            return self.close(close, ctx);
+        }
+        match error {
+            // The frame is past, and the next one can be read.
+            ProtocolError::Io(error) if error.to_string().contains("utf-8") => {
+                self.fault(not_utf8(), ctx);
+            }
+            // A close frame that is none.
+            error => {
+                log::debug!("a client broke the WebSocket protocol: {error}");
+                self.close(Close::Protocol, ctx);
+                ctx.stop();
+            }
+        }
+    }
+
     fn begin(&mut self, text: bool, bytes: &Bytes) {
         self.fragments = Some(Fragments {
             text,
@@ -390,6 +419,7 @@ impl StreamHandler<Taken> for Socket {
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         self.heard = Instant::now();
+        self.verdict.heard();
         match message {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             Ok(Message::Binary(_)) => self.fault(not_text(), ctx),
@@ -408,16 +438,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
                 ctx.stop();
             }
             Ok(Message::Nop) => {}
-            Err(_) if self.verdict.is_too_big() => self.close(Close::TooBig, ctx),
-            // The frame is past, and the next one can be read.
-            Err(ProtocolError::Io(error)) if error.to_string().contains("utf-8") => {
-                self.fault(not_utf8(), ctx);
-            }
-            Err(error) => {
-                log::debug!("a client broke the WebSocket protocol: {error}");
-                self.close(Close::Protocol, ctx);
-                ctx.stop();
-            }
+            Err(error) => self.unreadable(&error, ctx),
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn refused(fault: &Fault) -> HttpResponse {
 pub fn body(error: &actix_web::Error) -> Fault {
     match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Fault::new(Code::TooLarge),
-        _ => Fault::because(Code::BadFrame, format!("the body cannot be read: {error}")),
+        _ => Fault::because(Code::BadFrame, "the body cannot be read to its end"),
     }
 }
 
