@@ -97,11 +97,13 @@ pub enum Close {
     Draining = 4052,
     /// The process of this device died; its messages wait in the inbox.
     Crashed = 4053,
+    /// One of `limits` keeps this client out for a while.
+    Limited = 4054,
 }
 
 impl Close {
     /// Every close code, in rising order.
-    pub const ALL: [Close; 9] = [
+    pub const ALL: [Close; 10] = [
         Close::Protocol,
         Close::TooBig,
         Close::Token,
@@ -111,6 +113,7 @@ impl Close {
         Close::TooSlow,
         Close::Draining,
         Close::Crashed,
+        Close::Limited,
     ];
 
     /// Returns the number of the close frame.
@@ -130,6 +133,7 @@ impl Close {
             Close::TooSlow => "too slow",
             Close::Draining => "draining",
             Close::Crashed => "crashed",
+            Close::Limited => "limited",
         }
     }
 
@@ -151,7 +155,7 @@ mod tests {
         let numbers = Close::ALL.map(Close::number);
         assert_eq!(
             numbers,
-            [1002, 1009, 4006, 4008, 4013, 4050, 4051, 4052, 4053]
+            [1002, 1009, 4006, 4008, 4013, 4050, 4051, 4052, 4053, 4054]
         );
     }
 
@@ -180,7 +184,13 @@ mod tests {
             .collect();
         assert_eq!(
             back,
-            [Close::Idle, Close::TooSlow, Close::Draining, Close::Crashed]
+            [
+                Close::Idle,
+                Close::TooSlow,
+                Close::Draining,
+                Close::Crashed,
+                Close::Limited
+            ]
         );
         assert!(Close::ALL.iter().all(|close| close.reason().len() <= 123));
     }

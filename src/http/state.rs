@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::actor::device::Services;
 use crate::codec::json::Json;
 use crate::config::{Secret, Settings};
+use crate::gateway::rates::Rates;
 use crate::id::Hashids;
 use crate::token::Tokens;
 
@@ -23,6 +24,8 @@ pub struct AppState {
     pub hashids: Hashids,
     /// What an operator shows.
     pub admin_token: Secret,
+    /// How fast clients may be.
+    pub rates: Rates,
     draining: AtomicBool,
 }
 
@@ -37,6 +40,7 @@ impl AppState {
         admin_token: Secret,
     ) -> AppState {
         AppState {
+            rates: Rates::new(&settings.limits),
             settings,
             services,
             tokens,
