@@ -404,10 +404,8 @@ async fn a_request_whose_head_does_not_come_in_time_is_cut_however_it_trickles()
 #[tokio::test]
 async fn a_second_request_cannot_trickle_behind_a_good_one() {
     let server = Server::start(&[]).await;
-    let mut stream = connect(server.public, 1).await;
     let two = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\nGET /health/live HTTP/1.1\r\nx: ";
-    write(&mut stream, two).await;
-    let heard = rest(&mut stream).await;
+    let heard = late(server.public, two).await;
     assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
 }
 
