@@ -94,14 +94,15 @@ impl Node {
         if dev {
             log::warn!("--dev: POST /v1/dev/token gives anybody a token for any user");
         }
-        let budget = Budget::take().map_err(StartError)?;
         // Of two reasons not to start, the directory says more than the port.
         let lock = match settings.store.engine {
             EngineKind::Memory => None,
             EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
         };
+        let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
+        budget.log();
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
         let (keys, written) = config::keys::resolve(&settings)
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;

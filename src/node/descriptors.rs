@@ -22,6 +22,8 @@ const CLIENTS_MIN: usize = 16;
 /// Who may have how many descriptors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
+    /// All of them.
+    limit: usize,
     /// Threads that serve clients.
     pub(super) workers: usize,
     /// From which descriptors on clients are refused.
@@ -48,13 +50,16 @@ impl Budget {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED);
         let limit =
             usize::try_from(limit.min(i32::MAX.unsigned_abs().into())).unwrap_or(usize::MAX);
-        let workers = available_parallelism().map_or(2, usize::from);
-        let budget = Budget::of(limit, workers)?;
+        Budget::of(limit, available_parallelism().map_or(2, usize::from))
+    }
+
+    /// Tells the operator; apart, because a start that is refused says only why.
+    pub(super) fn log(&self) {
         log::info!(
-            "{limit} file descriptors: new clients are refused while {} are in use",
-            budget.marks.refuse
+            "{} file descriptors: new clients are refused while {} are in use",
+            self.limit,
+            self.marks.refuse
         );
-        Ok(budget)
     }
 
     fn of(limit: usize, workers: usize) -> Result<Budget, String> {
@@ -68,6 +73,7 @@ impl Budget {
         }
         let mark = |below: usize| (limit - below) as i32;
         Ok(Budget {
+            limit,
             workers,
             // Below what is accepted at all: a silent connection above the first mark must not make others wait.
             marks: Marks {
