@@ -439,11 +439,11 @@ async fn an_ack_that_comes_after_the_server_has_closed_the_connection_still_coun
     let mut old = server.login(BOB, "b-phone").await;
     alice.send_c2c("m1", BOB, "hello").await;
     old.receives("m1").await;
-    let mut new = server.login(BOB, "b-phone").await;
+    let new = server.login(BOB, "b-phone").await;
     // The old connection has been told to close by now; its client has not read that yet.
     old.ack_text("m1").await;
     alice.delivered("m1").await;
-    new.receives("m1").await;
+    // Whether the new one was sent it too depends on which came first, the ack or the page that was being read for it.
     new.leave().await;
     let new = server.login(BOB, "b-phone").await;
     assert_eq!(new.waiting(), 0);
