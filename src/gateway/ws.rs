@@ -4,6 +4,9 @@
 //! nothing that matters lives here; the socket itself is cut by the kernel after `device.write_deadline_ms`, and the
 //! end of this actor, however it comes, tells the device.
 
+mod charge;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::WrapFuture;
@@ -26,9 +29,11 @@ use crate::http::state::AppState;
 use crate::id::Did;
 use crate::machine::access::Pass;
 use crate::message::{Command, Event, Fault};
+use crate::metrics::Limit;
 use crate::token::{Claims, Kind, TokenError};
 
 use super::guard::{FrameGuard, Verdict};
+use super::rates::Allowance;
 
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -60,6 +65,7 @@ pub async fn connect(
 struct Socket {
     state: web::Data<AppState>,
     attached: Result<Attachment, Fault>,
+    allowance: Option<Arc<Allowance>>,
     verdict: Verdict,
     fragments: Option<Fragments>,
     heard: Instant,
@@ -105,10 +111,21 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));
     }
+    // Only those who may log in use up logins: a stranger must not take them away from others.
+    if let Err(too_fast) = state.rates.log_in() {
+        state.services.metrics.limited(too_fast.limit);
+        let fault = Fault::because(Code::TooFast, "too many logins at once");
+        return Err(fault.later(too_fast.retry_ms));
+    }
     let pass = pass(&claims, state);
     let attached = login::attach(&state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
+        Code::TooFast => {
+            state.services.metrics.limited(Limit::PerUser);
+            Fault::because(code, "this user has too many devices connected")
+                .later(state.services.rules.retry_ms)
+        }
         code => Fault::new(code),
     })?;
     log::debug!(
@@ -185,9 +202,12 @@ fn upgrade(
     };
     let max_frame = state.settings.listen.max_frame;
     let (stream, verdict) = FrameGuard::new(payload, max_frame);
+    let device = attached.as_ref().ok().map(Attachment::device);
+    let allowance = device.and_then(|device| state.rates.device(device.uid(), device.did()));
     let socket = Socket {
         state: state.clone(),
         attached,
+        allowance,
         verdict,
         fragments: None,
         heard: Instant::now(),
@@ -256,7 +276,14 @@ impl Socket {
     }
 
     fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
-        match self.state.json.decode(text) {
+        let decoded = self.state.json.decode(text);
+        if let Err(mut fault) = self.spend(text.len(), decoded.as_ref().ok()) {
+            if let Err(unread) = decoded {
+                (fault.id, fault.to) = (unread.id, unread.to);
+            }
+            return self.fault(fault, ctx);
+        }
+        match decoded {
             Ok(Inbound::Command(command)) => self.ask(command, ctx),
             Ok(Inbound::Refresh(token)) => self.refresh(&token, ctx),
             Ok(Inbound::Ping) => {
@@ -337,8 +364,8 @@ impl Socket {
         };
         match (whole.text, std::str::from_utf8(&whole.bytes)) {
             (true, Ok(text)) => self.text(text, ctx),
-            (true, Err(_)) => self.fault(not_utf8(), ctx),
-            (false, _) => self.fault(not_text(), ctx),
+            (true, Err(_)) => self.useless(whole.bytes.len(), not_utf8(), ctx),
+            (false, _) => self.useless(whole.bytes.len(), not_text(), ctx),
         }
     }
 
@@ -349,7 +376,7 @@ impl Socket {
         match error {
             // The frame is past, and the next one can be read.
             ProtocolError::Io(error) if error.to_string().contains("utf-8") => {
-                self.fault(not_utf8(), ctx);
+                self.useless(0, not_utf8(), ctx);
             }
             // A close frame that is none.
             error => {
@@ -388,6 +415,7 @@ impl Actor for Socket {
                     Code::Busy if self.state.is_draining() => Close::Draining,
                     Code::Storage | Code::Busy => Close::Crashed,
                     Code::Banned => Close::Kicked,
+                    Code::TooFast => Close::Limited,
                     _ => Close::Token,
                 };
                 self.fault(fault, ctx);
@@ -422,15 +450,20 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
         self.verdict.heard();
         match message {
             Ok(Message::Text(text)) => self.text(&text, ctx),
-            Ok(Message::Binary(_)) => self.fault(not_text(), ctx),
+            Ok(Message::Binary(bytes)) => self.useless(bytes.len(), not_text(), ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(Message::Ping(bytes)) => {
-                if !self.closing {
+                // A ping above the rate gets no answer: an ERROR would be a longer one.
+                if !self.closing && self.spend(bytes.len(), None).is_ok() {
                     ctx.pong(&bytes);
                 }
                 self.report(Report::Alive);
             }
-            Ok(Message::Pong(_)) => self.report(Report::Alive),
+            Ok(Message::Pong(bytes)) => {
+                // Nothing to refuse, but bytes.
+                let _ = self.spend(bytes.len(), None);
+                self.report(Report::Alive);
+            }
             Ok(Message::Close(reason)) => {
                 if !self.closing {
                     ctx.close(reason);
