@@ -1,6 +1,7 @@
 //! The HTTP doors: the public one for apps and their clients, the admin one for operators.
 
 pub mod admin;
+mod cors;
 pub mod public;
 pub mod reply;
 pub mod state;

@@ -1,6 +1,7 @@
 //! The composition root: puts a server together, says where it listens, and takes it down in order.
 
 mod lock;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server, ServerHandle};
-use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::time::Instant;
 
@@ -37,6 +38,8 @@ use crate::token::Tokens;
 
 use lock::DirLock;
 
+pub use tls::Certificates;
+
 /// How long clients have to answer the close of a server that goes down.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether they have.
@@ -55,6 +58,10 @@ const STATUS_MAX: usize = 256;
 const PAGE_FRAME: usize = 256;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// How long a client may take over its TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// TLS handshakes of one worker at once: peers that never finish one hold up nobody else until there are so many of them.
+const HANDSHAKES: usize = 4096;
 
 /// Why a server does not start, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +75,7 @@ pub struct Node {
     state: web::Data<AppState>,
     servers: Vec<Server>,
     committer: JoinHandle<()>,
+    certificates: Certificates,
     _lock: Option<DirLock>,
 }
 
@@ -94,6 +102,18 @@ impl Node {
         };
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
+        let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
+        let mut certificates = Certificates::new(metrics.clone());
+        let public_tls = settings
+            .listen
+            .public_tls()
+            .map(|files| certificates.add("public", ["listen.tls_cert", "listen.tls_key"], files));
+        let public_tls = public_tls.transpose().map_err(StartError)?;
+        let admin_tls = settings.listen.admin_tls().map(|files| {
+            let settings = ["listen.admin_tls_cert", "listen.admin_tls_key"];
+            certificates.add("admin", settings, files)
+        });
+        let admin_tls = admin_tls.transpose().map_err(StartError)?;
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
         let (keys, written) = config::keys::resolve(&settings)
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
@@ -104,7 +124,6 @@ impl Node {
             );
         }
         let clock = Clock::start();
-        let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
         let engine = open_store(&settings)?;
         metrics.found_rows(take_stock(&*engine, &settings)?);
 
@@ -142,14 +161,16 @@ impl Node {
             hashids,
             keys.admin_token,
         ));
-        let (public, public_server) = listen_public(public_listener, state.clone(), dev)?;
-        let (admin, admin_server) = listen_admin(admin_listener, state.clone())?;
+        let (public, public_server) =
+            listen_public(public_listener, public_tls, state.clone(), dev)?;
+        let (admin, admin_server) = listen_admin(admin_listener, admin_tls, state.clone())?;
         Ok(Node {
             public,
             admin,
             state,
             servers: vec![public_server, admin_server],
             committer,
+            certificates,
             _lock: lock,
         })
     }
@@ -162,6 +183,11 @@ impl Node {
     /// Where operators connect; port 0 is resolved.
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The certificates of both listeners, to have them read again.
+    pub fn certificates(&self) -> Certificates {
+        self.certificates.clone()
     }
 
     /// Serves until `stop` is ready, then drains: nobody new, everybody is told to come back, what is in hand is
@@ -261,28 +287,36 @@ fn rules(settings: &Settings) -> Rules {
 
 fn listen_public(
     (listener, addr): (TcpListener, SocketAddr),
+    tls: Option<ServerConfig>,
     state: web::Data<AppState>,
     dev: bool,
 ) -> Result<(SocketAddr, Server), StartError> {
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
     let server = HttpServer::new(move || {
+        let origins = &state.settings.listen.cors_origins;
         App::new()
             .app_data(state.clone())
-            .configure(|config| public::routes(config, dev))
+            .configure(|config| public::routes(config, dev, origins))
     })
     .tcp_nodelay(true)
     .backlog(BACKLOG)
     // A WebSocket that has been closed would wait for its client to hang up first.
     .client_disconnect_timeout(Duration::ZERO)
     .disable_signals()
-    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
-    .listen(listener)
-    .map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
+    .max_connection_rate(HANDSHAKES)
+    .tls_handshake_timeout(HANDSHAKE_MAX)
+    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline));
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
     Ok((addr, server.run()))
 }
 
 fn listen_admin(
     (listener, addr): (TcpListener, SocketAddr),
+    tls: Option<ServerConfig>,
     state: web::Data<AppState>,
 ) -> Result<(SocketAddr, Server), StartError> {
     let max_payload = state.settings.listen.max_payload;
@@ -294,8 +328,13 @@ fn listen_admin(
     .workers(1)
     .tcp_nodelay(true)
     .disable_signals()
-    .listen(listener)
-    .map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
+    .max_connection_rate(HANDSHAKES)
+    .tls_handshake_timeout(HANDSHAKE_MAX);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
     Ok((addr, server.run()))
 }
 
@@ -318,7 +357,7 @@ fn bind(key: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 
 /// The kernel ends a connection whose peer leaves written data unacknowledged for so long.
 fn cut_when_jammed(connection: &dyn std::any::Any, deadline: Duration) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+    let Some(stream) = tls::tcp_of(connection) else {
         return;
     };
     if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(deadline)) {

@@ -24,8 +24,10 @@ const LAYERS: &[Layer] = &[
 
 const ACTORS: &[&str] = &[
     "actix",
+    "actix_cors",
     "actix_http",
     "actix_rt",
+    "actix_tls",
     "actix_web",
     "actix_web_actors",
 ];
@@ -35,7 +37,10 @@ const SOCKETS: &[&str] = &[
     "std::os::unix::net",
     "socket2",
     "tokio::net",
+    "rustls",
+    "actix_cors",
     "actix_http",
+    "actix_tls",
     "actix_web",
     "actix_web_actors",
 ];
@@ -54,6 +59,7 @@ const IO: &[&str] = &[
     "log",
     "env_logger",
     "prometheus",
+    "rustls",
 ];
 const STORES: &[&str] = &["sled"];
 const ENGINES: &[&str] = &["crate::store::sled", "crate::store::memory"];

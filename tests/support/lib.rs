@@ -13,6 +13,7 @@ mod client;
 mod frame;
 mod http;
 mod server;
+mod tls;
 mod traffic;
 mod user;
 
@@ -22,6 +23,7 @@ pub use client::{Client, Heard, c2c, text_payload};
 pub use frame::{Frame, field, keys};
 pub use http::{Answer, Call};
 pub use server::{ADMIN_TOKEN, Refusal, SEED, Server, cli};
+pub use tls::{Authority, Pair, get_over_tls, shake_hands};
 pub use traffic::{End, Messages, Pulse, Reader, Sender};
 pub use user::User;
 
