@@ -83,6 +83,7 @@ const CHANCE: &[&str] = &["getrandom", "fastrand", "rand", "std::hash::RandomSta
 #[rustfmt::skip]
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("config",         "std::net::SocketAddr",  "a value; nothing is connected"),
+    ("config::origin", "std::net::Ipv6Addr",    "the same"),
     ("config::layers", "std::fs",               "reads settings files"),
     ("config::keys",   "std::fs",               "keeps generated secrets"),
     ("config::keys",   "std::io",               "the errors of files"),
