@@ -218,7 +218,7 @@ fn no_source_file_is_unfinished_or_called_mod() {
 #[test]
 fn no_file_names_somebodys_home() {
     let mut files = vec![root().join("README.md"), root().join("Cargo.toml")];
-    for folder in ["src", "tests", "docs", "config", ".ci"] {
+    for folder in ["src", "tests", "docs", "config", "deploy", ".ci"] {
         walk(&root().join(folder), &mut files);
     }
     let homes = [
