@@ -104,8 +104,10 @@ fn systemd_takes_the_unit() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    // It also looks whether the binary is there.
-    let unit = deploy("yizhan.service").replace("/usr/local/bin/yizhan", BINARY);
+    // It also looks whether the commands are there, which on this machine they need not be.
+    let unit = deploy("yizhan.service")
+        .replace("/usr/local/bin/yizhan", BINARY)
+        .replace("/bin/kill", BINARY);
     let file = dir.path().join("yizhan.service");
     fs::write(&file, unit).unwrap();
     let ran = Command::new("systemd-analyze")
@@ -113,10 +115,10 @@ fn systemd_takes_the_unit() {
         .arg(&file)
         .output()
         .unwrap();
+    let said = said(&ran);
     assert!(
-        ran.status.success() && ran.stderr.is_empty(),
-        "{}",
-        said(&ran)
+        ran.status.success() && !said.contains("yizhan.service"),
+        "{said}"
     );
 }
 
