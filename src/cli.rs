@@ -1,6 +1,8 @@
 //! The command line.
 
 mod backup;
+mod health;
+mod notify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,12 +10,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::wall_ms;
 use crate::config::{self, Settings, Sources};
 use crate::id::{Hashids, Uid};
-use crate::node::Node;
+use crate::node::{Certificates, Node};
 use crate::token::{Claims, Kind, Tokens};
 
 /// An instant-messaging server: what it has acknowledged reaches every device of its reader, once as the reader sees
@@ -74,6 +76,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Restores a backup into store.path, which must hold no store
     Restore(backup::RestoreArgs),
+    /// Asks the server of these settings on this machine whether it is ready; if it is not, says why and fails
+    Health,
 }
 
 /// Runs the command that the arguments name.
@@ -98,6 +102,10 @@ pub fn run() -> Result<()> {
         Some(Command::Config) => print(&settings.redacted()),
         Some(Command::Backup(args)) => backup::backup(&settings, &args),
         Some(Command::Restore(args)) => backup::restore(&settings, &args),
+        Some(Command::Health) => {
+            health::ask(&settings)?;
+            print("ready")
+        }
     }
 }
 
@@ -114,21 +122,36 @@ fn serve(settings: Settings, args: ServeArgs) -> Result<()> {
     system.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Before the start takes time, because a SIGHUP that nobody waits for ends the process.
+        let hangups = signal(SignalKind::hangup())?;
         let node = Node::start(settings, args.dev)?;
-        print(&format!(
-            "yizhan ready public={} admin={}",
-            node.public_addr(),
-            node.admin_addr()
-        ))?;
+        let (public, admin) = (node.public_addr(), node.admin_addr());
+        print(&format!("yizhan ready public={public} admin={admin}"))?;
+        notify::ready(public, admin);
+        let reloads = actix::spawn(reload(hangups, node.certificates()));
         node.serve(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            reloads.abort();
+            notify::stopping();
         })
         .await;
         Ok(())
     })
+}
+
+/// Reads the certificates again at each SIGHUP.
+async fn reload(mut hangups: Signal, certificates: Certificates) {
+    while hangups.recv().await.is_some() {
+        notify::reloading();
+        let certificates = certificates.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload()).await {
+            log::error!("the certificates were not read again: {error}");
+        }
+        notify::reloaded();
+    }
 }
 
 fn token(settings: &Settings, user: &str, refresh: bool, ttl: Option<u64>) -> Result<()> {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -14,6 +14,7 @@ use crate::id::{Did, Hashids, NameError};
 
 pub mod keys;
 pub mod layers;
+mod origin;
 
 pub use keys::Keys;
 pub use layers::{ConfigError, Sources};
@@ -50,6 +51,16 @@ pub struct Listen {
     pub public: String,
     /// Address and port for operators; port 0 lets the system choose.
     pub admin: String,
+    /// The PEM file of the public listener's certificate chain; empty without TLS.
+    pub tls_cert: PathBuf,
+    /// The PEM file of its private key; empty without TLS.
+    pub tls_key: PathBuf,
+    /// The PEM file of the admin listener's certificate chain; empty without TLS.
+    pub admin_tls_cert: PathBuf,
+    /// The PEM file of its private key; empty without TLS.
+    pub admin_tls_key: PathBuf,
+    /// The origins whose pages may call the public API; `*` alone for all.
+    pub cors_origins: Vec<String>,
     /// The longest payload of a message, in bytes.
     pub max_payload: usize,
     /// The longest WebSocket frame, in bytes.
@@ -65,6 +76,16 @@ impl Listen {
     /// Returns [`Listen::admin`] as an address; settings that were loaded always have one.
     pub fn admin_addr(&self) -> Result<SocketAddr, Impossible> {
         address("listen.admin", &self.admin)
+    }
+
+    /// Returns the files of the public listener's certificate chain and private key, if it is to speak TLS.
+    pub fn public_tls(&self) -> Option<(&Path, &Path)> {
+        pair(&self.tls_cert, &self.tls_key)
+    }
+
+    /// Returns the same for the admin listener.
+    pub fn admin_tls(&self) -> Option<(&Path, &Path)> {
+        pair(&self.admin_tls_cert, &self.admin_tls_key)
     }
 }
 
@@ -304,6 +325,16 @@ impl Settings {
                 reason: format!("must differ from listen.public, but both are {public}"),
             });
         }
+        both_or_none(
+            ("listen.tls_cert", &listen.tls_cert),
+            ("listen.tls_key", &listen.tls_key),
+        )?;
+        both_or_none(
+            ("listen.admin_tls_cert", &listen.admin_tls_cert),
+            ("listen.admin_tls_key", &listen.admin_tls_key),
+        )?;
+        origin::check(&listen.cors_origins)
+            .map_err(|reason| impossible("listen.cors_origins", reason))?;
         within(
             "listen.max_payload",
             listen.max_payload as u64,
@@ -425,6 +456,27 @@ fn filled(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
+fn pair<'a>(cert: &'a Path, key: &'a Path) -> Option<(&'a Path, &'a Path)> {
+    let is_set = |path: &Path| !path.as_os_str().is_empty();
+    (is_set(cert) && is_set(key)).then_some((cert, key))
+}
+
+fn both_or_none(
+    cert: (&'static str, &PathBuf),
+    key: (&'static str, &PathBuf),
+) -> Result<(), Impossible> {
+    let (given, missing) = match (cert.1.as_os_str().is_empty(), key.1.as_os_str().is_empty()) {
+        (false, true) => (cert.0, key.0),
+        (true, false) => (key.0, cert.0),
+        _ => return Ok(()),
+    };
+    Err(Impossible {
+        key: missing,
+        with: Some(given),
+        reason: format!("must be set as well, because {given} is: TLS needs both"),
+    })
+}
+
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, Impossible> {
     text.parse().map_err(|_| {
         let reason =
@@ -487,6 +539,9 @@ mod tests {
         let settings = defaults();
         assert_eq!(settings.listen.public, "127.0.0.1:9800");
         assert_eq!(settings.listen.admin, "127.0.0.1:9801");
+        assert_eq!(settings.listen.public_tls(), None);
+        assert_eq!(settings.listen.admin_tls(), None);
+        assert!(settings.listen.cors_origins.is_empty());
         assert_eq!(settings.listen.max_payload, 65_536);
         assert_eq!(settings.listen.max_frame, 131_072);
         assert_eq!(settings.store.engine, Engine::Sled);
@@ -547,7 +602,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let cases: [(&str, Spoil); 28] = [
+        let cases: [(&str, Spoil); 31] = [
             ("listen.public: must be an IP", |s| {
                 s.listen.public = "localhost:9800".into()
             }),
@@ -556,6 +611,17 @@ mod tests {
             }),
             ("listen.admin: must differ", |s| {
                 s.listen.admin = s.listen.public.clone()
+            }),
+            (
+                "listen.tls_key: must be set as well, because listen.tls_cert",
+                |s| s.listen.tls_cert = "cert.pem".into(),
+            ),
+            (
+                "listen.admin_tls_cert: must be set as well, because listen.admin_tls_key",
+                |s| s.listen.admin_tls_key = "key.pem".into(),
+            ),
+            ("listen.cors_origins: ", |s| {
+                s.listen.cors_origins = vec!["app.example".into()]
             }),
             ("listen.max_payload: ", |s| s.listen.max_payload = 0),
             ("listen.max_frame: ", |s| {

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod backup;
+mod cors;
 pub mod public;
 pub mod reply;
 pub mod state;

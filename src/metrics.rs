@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::code::Code;
@@ -37,6 +37,7 @@ struct Inner {
     commit: Histogram,
     flush: Histogram,
     accept: Histogram,
+    certificates: IntGaugeVec,
 }
 
 impl Metrics {
@@ -145,12 +146,24 @@ impl Metrics {
                 "Time from a message's arrival to its acknowledgement.",
                 seconds()?,
             )?,
+            certificates: {
+                let opts = Opts::new(
+                    "yizhan_tls_certificate_expiry_timestamp_seconds",
+                    "When the certificate of a listener expires, Unix time; 0 without TLS.",
+                );
+                let certificates = IntGaugeVec::new(opts, &["listener"])?;
+                registry.register(Box::new(certificates.clone()))?;
+                certificates
+            },
             registry,
         };
         #[cfg(target_os = "linux")]
         inner.registry.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
+        for listener in ["public", "admin"] {
+            inner.certificates.with_label_values(&[listener]);
+        }
         for code in Code::ALL {
             let number = code.number().to_string();
             inner.refused.with_label_values(&[number.as_str()]);
@@ -245,6 +258,12 @@ impl Metrics {
     /// Counts one delivery until it is dropped.
     pub fn in_flight(&self) -> Counted {
         Counted::one(&self.0.in_flight)
+    }
+
+    /// The certificate of this listener, `public` or `admin`, expires then (Unix seconds).
+    pub fn certificate(&self, listener: &str, expires: i64) {
+        let gauge = self.0.certificates.with_label_values(&[listener]);
+        gauge.set(expires);
     }
 
     /// Everything in the text format of Prometheus.

@@ -3,6 +3,7 @@
 mod descriptors;
 mod lock;
 pub mod restore;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::time::Instant;
 
@@ -44,6 +46,8 @@ use crate::token::Tokens;
 use descriptors::Budget;
 use lock::DirLock;
 
+pub use tls::Certificates;
+
 /// How long a connection may take to send the head of its first request, all of it.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// How long clients have to answer the close of a server that goes down.
@@ -64,6 +68,10 @@ const STATUS_MAX: usize = 256;
 const PAGE_FRAME: usize = 256;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// How long a client may take over its TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// TLS handshakes of one worker at once: peers that never finish one hold up nobody else until there are so many of them.
+const HANDSHAKES: usize = 4096;
 
 /// Why a server does not start, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +85,7 @@ pub struct Node {
     state: web::Data<AppState>,
     servers: Vec<Server>,
     committer: JoinHandle<()>,
+    certificates: Certificates,
     _lock: Option<DirLock>,
 }
 
@@ -109,7 +118,18 @@ impl Node {
         let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
-        budget.log();
+        let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
+        let mut certificates = Certificates::new(metrics.clone());
+        let public_tls = settings
+            .listen
+            .public_tls()
+            .map(|files| certificates.add("public", ["listen.tls_cert", "listen.tls_key"], files));
+        let public_tls = public_tls.transpose().map_err(StartError)?;
+        let admin_tls = settings.listen.admin_tls().map(|files| {
+            let settings = ["listen.admin_tls_cert", "listen.admin_tls_key"];
+            certificates.add("admin", settings, files)
+        });
+        let admin_tls = admin_tls.transpose().map_err(StartError)?;
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
         let (keys, written) = config::keys::resolve(&settings)
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
@@ -119,10 +139,10 @@ impl Node {
                 file.display()
             );
         }
-        let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
         let recorder = Arc::new(Recorder::new(open_store(&settings)?));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
+        budget.log();
         let mark = committer::read_mark(&*engine).map_err(|e| StartError(e.to_string()))?;
         let clock = Clock::resume(wall, mark.as_ref());
 
@@ -169,15 +189,22 @@ impl Node {
             hashids,
             keys.admin_token,
         ));
-        let (public, public_server) = listen_public(public_listener, state.clone(), dev, budget)?;
-        let (admin, admin_server) =
-            listen_admin(admin_listener, state.clone(), recorder.into(), budget)?;
+        let (public, public_server) =
+            listen_public(public_listener, public_tls, state.clone(), dev, budget)?;
+        let (admin, admin_server) = listen_admin(
+            admin_listener,
+            admin_tls,
+            state.clone(),
+            recorder.into(),
+            budget,
+        )?;
         Ok(Node {
             public,
             admin,
             state,
             servers: vec![public_server, admin_server],
             committer,
+            certificates,
             _lock: lock,
         })
     }
@@ -190,6 +217,11 @@ impl Node {
     /// Where operators connect; port 0 is resolved.
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The certificates of both listeners, to have them read again.
+    pub fn certificates(&self) -> Certificates {
+        self.certificates.clone()
     }
 
     /// Serves until `stop` is ready, then drains: nobody new, everybody is told to come back, what is in hand is
@@ -291,11 +323,13 @@ fn rules(settings: &Settings) -> Rules {
 
 fn listen_public(
     (listener, addr): (TcpListener, SocketAddr),
+    tls: Option<ServerConfig>,
     state: web::Data<AppState>,
     dev: bool,
     budget: Budget,
 ) -> Result<(SocketAddr, Server), StartError> {
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
+    let is_plain = tls.is_none();
     let services = &state.services;
     let gate = Gate::new(
         budget.marks,
@@ -304,10 +338,11 @@ fn listen_public(
         services.metrics.clone(),
     );
     let server = HttpServer::new(move || {
+        let origins = &state.settings.listen.cors_origins;
         App::new()
             .wrap(from_fn(admission::admitted))
             .app_data(state.clone())
-            .configure(|config| public::routes(config, dev))
+            .configure(|config| public::routes(config, dev, origins))
     })
     .workers(budget.workers)
     .max_connections(budget.clients_per_worker)
@@ -319,20 +354,25 @@ fn listen_public(
     // A WebSocket that has been closed would wait for its client to hang up first.
     .client_disconnect_timeout(Duration::ZERO)
     .disable_signals()
+    .max_connection_rate(HANDSHAKES)
+    .tls_handshake_timeout(HANDSHAKE_MAX)
     .on_connect(move |connection, extensions: &mut Extensions| {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else {
-            return;
-        };
-        cut_when_jammed(stream, deadline);
-        gate.admit(stream, true, extensions);
-    })
-    .listen(listener)
-    .map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
+        if let Some(stream) = tls::tcp_of(connection) {
+            cut_when_jammed(stream, deadline);
+            gate.admit(stream, is_plain, extensions);
+        }
+    });
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
     Ok((addr, server.run()))
 }
 
 fn listen_admin(
     (listener, addr): (TcpListener, SocketAddr),
+    tls: Option<ServerConfig>,
     state: web::Data<AppState>,
     recorder: web::Data<Recorder>,
     budget: Budget,
@@ -350,14 +390,19 @@ fn listen_admin(
     .client_request_timeout(HEAD_DEADLINE)
     .tcp_nodelay(true)
     .disable_signals()
+    .max_connection_rate(HANDSHAKES)
+    .tls_handshake_timeout(HANDSHAKE_MAX)
     // Somebody who takes no more of a backup would keep everybody else from taking one.
     .on_connect(move |connection, _: &mut Extensions| {
-        if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+        if let Some(stream) = tls::tcp_of(connection) {
             cut_when_jammed(stream, deadline);
         }
-    })
-    .listen(listener)
-    .map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
+    });
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = server.map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
     Ok((addr, server.run()))
 }
 

@@ -24,8 +24,10 @@ const LAYERS: &[Layer] = &[
 
 const ACTORS: &[&str] = &[
     "actix",
+    "actix_cors",
     "actix_http",
     "actix_rt",
+    "actix_tls",
     "actix_web",
     "actix_web_actors",
 ];
@@ -35,7 +37,10 @@ const SOCKETS: &[&str] = &[
     "std::os::unix::net",
     "socket2",
     "tokio::net",
+    "rustls",
+    "actix_cors",
     "actix_http",
+    "actix_tls",
     "actix_web",
     "actix_web_actors",
 ];
@@ -62,6 +67,7 @@ const IO: &[&str] = &[
     "log",
     "env_logger",
     "prometheus",
+    "rustls",
 ];
 const STORES: &[&str] = &["sled"];
 const ENGINES: &[&str] = &["crate::store::sled", "crate::store::memory"];
@@ -85,6 +91,7 @@ const CHANCE: &[&str] = &["getrandom", "fastrand", "rand", "std::hash::RandomSta
 #[rustfmt::skip]
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("config",         "std::net::SocketAddr",  "a value; nothing is connected"),
+    ("config::origin", "std::net::Ipv6Addr",    "the same"),
     ("config::layers", "std::fs",               "reads settings files"),
     ("config::keys",   "std::fs",               "keeps generated secrets"),
     ("config::keys",   "std::io",               "the errors of files"),
@@ -224,7 +231,15 @@ fn no_source_file_is_unfinished_or_called_mod() {
 fn no_file_names_somebodys_home() {
     let mut files = vec![root().join("README.md"), root().join("Cargo.toml")];
     files.extend(["fuzz/Cargo.toml", "fuzz/run.sh"].map(|file| root().join(file)));
-    for folder in ["src", "tests", "docs", "config", ".ci", "fuzz/fuzz_targets"] {
+    for folder in [
+        "src",
+        "tests",
+        "docs",
+        "config",
+        "deploy",
+        ".ci",
+        "fuzz/fuzz_targets",
+    ] {
         walk(&root().join(folder), &mut files);
     }
     let homes = [

@@ -215,7 +215,11 @@ fn typed(defaults: &Table, path: &str, raw: &str, origin: &str) -> Result<Table,
 
 fn same_type(default: &Value, value: &Value) -> bool {
     match (default, value) {
-        (Value::Array(_), Value::Array(items)) => items.iter().all(Value::is_integer),
+        // A list whose default is empty is one of texts.
+        (Value::Array(default), Value::Array(items)) => match default.is_empty() {
+            true => items.iter().all(Value::is_str),
+            false => items.iter().all(Value::is_integer),
+        },
         _ => default.same_type(value),
     }
 }
@@ -223,6 +227,9 @@ fn same_type(default: &Value, value: &Value) -> bool {
 fn type_name(default: &Value) -> &'static str {
     match default {
         Value::Integer(_) => "a whole number",
+        Value::Array(items) if items.is_empty() => {
+            "a list of texts in quotes such as [\"a\", \"b\"]"
+        }
         Value::Array(_) => "a list of whole numbers such as [0, 1500]",
         Value::Boolean(_) => "true or false",
         _ => "a text in quotes",
@@ -332,6 +339,7 @@ mod tests {
             &[
                 ("yizhan__Auth__JWT_key", "12345"),
                 ("YIZHAN__DELIVERY__SCHEDULE_MS", "[0,1500]"),
+                ("YIZHAN__LISTEN__CORS_ORIGINS", "[\"https://a.example\"]"),
                 ("YIZHAN_LOG", "debug"),
                 ("PATH", "/bin"),
                 ("é", ""),
@@ -347,6 +355,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.auth.jwt_key(), Some("12345"));
         assert_eq!(settings.delivery.schedule_ms, [0, 1500]);
+        assert_eq!(settings.listen.cors_origins, ["https://a.example"]);
         assert_eq!(settings.admin.token(), Some("true"));
         assert_eq!(settings.ids.salt, "a = \"b\" # c");
         assert_eq!(settings.listen.max_payload, 1024);
@@ -440,6 +449,8 @@ mod tests {
             "inbox.ttl_ms=99999999999999999999",
             "delivery.schedule_ms=0,1500",
             "delivery.schedule_ms=[[0]]",
+            "listen.cors_origins=https://a.example",
+            "listen.cors_origins=[1]",
         ] {
             let error = refusal(&[], &[], &[set]);
             assert!(error.contains(" (from --set): must be a"), "{error}");

@@ -1,5 +1,6 @@
 //! What apps and clients may ask without a WebSocket.
 
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, web};
 use serde::Deserialize;
 use serde_json::json;
@@ -10,21 +11,29 @@ use crate::id::Uid;
 use crate::message::{Fault, Op};
 use crate::token::{Claims, Kind, TokenError};
 
+use super::cors;
 use super::reply;
 use super::state::AppState;
 
-/// The routes of the public listener; `dev` adds the developer's login.
-pub fn routes(config: &mut web::ServiceConfig, dev: bool) {
-    config
-        .route("/ws", web::get().to(ws::connect))
-        .route("/ws/", web::get().to(ws::connect))
+/// The routes of the public listener; `dev` adds the developer's login, and pages of these origins may call all but the
+/// WebSocket's.
+pub fn routes(config: &mut web::ServiceConfig, dev: bool, origins: &[String]) {
+    let mut api = web::scope("")
         .service(health("/health/live", live))
         .service(health("/health/ready", ready))
         .route("/v1/token/refresh", web::post().to(refresh));
     if dev {
-        config.route("/v1/dev/token", web::post().to(dev_token));
+        api = api.route("/v1/dev/token", web::post().to(dev_token));
     }
-    config.default_service(web::to(reply::nothing_here));
+    let api = api.default_service(web::to(reply::nothing_here));
+    let is_open = !origins.is_empty();
+    config
+        .route("/ws", web::get().to(ws::connect))
+        .route("/ws/", web::get().to(ws::connect))
+        .service(
+            api.wrap(Condition::new(is_open, cors::of(origins)))
+                .wrap(Condition::new(is_open, from_fn(cors::in_form))),
+        );
 }
 
 /// A route that probes ask with GET or HEAD.

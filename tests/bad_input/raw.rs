@@ -245,6 +245,11 @@ async fn exchange(listener: SocketAddr, request: &[u8]) -> Answer {
         .and_then(|status| status.parse().ok());
     Answer {
         status: status.unwrap_or_else(|| panic!("no answer: {answer:?}")),
+        headers: head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect(),
         body: body.to_owned(),
     }
 }

@@ -1,9 +1,10 @@
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         Bytes, Message,
         client::IntoClientRequest,
@@ -67,6 +68,34 @@ impl Client {
         }
     }
 
+    /// As `login`, over TLS.
+    pub async fn login_tls(
+        listener: SocketAddr,
+        trust: &Arc<ClientConfig>,
+        user: &User,
+        did: &str,
+    ) -> Self {
+        let token = &user.token;
+        let request = format!("wss://{listener}/ws?authorization={token}&did={did}")
+            .into_client_request()
+            .unwrap();
+        let connector = Connector::Rustls(trust.clone());
+        let mut client = Self::try_connect_with(request, Some(connector))
+            .await
+            .expect("cannot connect over TLS");
+        client.did = did.to_owned();
+        client.summary = Some(client.frame().await);
+        client
+    }
+
+    /// The certificate that the server showed, as DER.
+    pub fn certificate(&self) -> Vec<u8> {
+        let MaybeTlsStream::Rustls(stream) = self.socket.get_ref() else {
+            panic!("this connection has no certificate");
+        };
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    }
+
     /// Connects to this path and query as it is and takes no frame.
     pub async fn open(listener: SocketAddr, path: &str) -> Self {
         Self::try_open(listener, path)
@@ -99,8 +128,12 @@ impl Client {
     }
 
     async fn try_connect(request: Request) -> Option<Self> {
+        Self::try_connect_with(request, None).await
+    }
+
+    async fn try_connect_with(request: Request, connector: Option<Connector>) -> Option<Self> {
         let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
-        let opening = connect_async_with_config(request, Some(config), true);
+        let opening = connect_async_tls_with_config(request, Some(config), true, connector);
         let (socket, _) = timeout(DEADLINE, opening)
             .await
             .expect("the handshake takes too long")

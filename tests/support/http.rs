@@ -16,6 +16,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
@@ -47,6 +48,17 @@ impl Call {
             ..Self::new("POST", listener, path)
         }
         .header("content-type", "application/json")
+    }
+
+    /// What a browser asks before a page of this origin may send such a request.
+    pub fn preflight(listener: SocketAddr, path: &str, origin: &str, method: &str) -> Self {
+        Self::new("OPTIONS", listener, path)
+            .header("origin", origin)
+            .header("access-control-request-method", method)
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type",
+            )
     }
 
     /// A WebSocket handshake done by hand, to see the answer of one that is refused.
@@ -93,14 +105,25 @@ impl Call {
             false => agent.run(request.body(self.body).unwrap()),
         };
         let mut answer = answer.unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = answer.headers().iter();
         Answer {
             status: answer.status().as_u16(),
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                .collect(),
             body: answer.body_mut().read_to_string().unwrap(),
         }
     }
 }
 
 impl Answer {
+    /// The value of a header, if the answer has it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut like = self.headers.iter().filter(|(key, _)| key == name);
+        like.next().map(|(_, value)| value.as_str())
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }

@@ -14,6 +14,7 @@ mod disk;
 mod frame;
 mod http;
 mod server;
+mod tls;
 pub mod token;
 mod traffic;
 mod user;
@@ -25,6 +26,7 @@ pub use disk::SmallDisk;
 pub use frame::{Frame, field, keys};
 pub use http::{Answer, Call};
 pub use server::{ADMIN_TOKEN, Refusal, SEED, Server, cli};
+pub use tls::{Authority, Pair, get_over_tls, shake_hands};
 pub use traffic::{End, Messages, Pulse, Reader, Sender};
 pub use user::User;
 

@@ -99,10 +99,19 @@ impl Server {
     }
 
     pub fn signal_term(&self) {
+        self.signal("TERM");
+    }
+
+    /// Tells the process to read its certificates again.
+    pub fn signal_hup(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the server is running");
         // The shell's own `kill`: a bare machine may have no other.
         let sent = std::process::Command::new("sh")
-            .args(["-c", &format!("kill -TERM {pid}")])
+            .args(["-c", &format!("kill -{name} {pid}")])
             .status()
             .unwrap();
         assert!(sent.success());
@@ -173,6 +182,23 @@ impl Server {
 
     pub fn data_dir(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// Waits until the server's log has this, and gives the line. What is asked meanwhile goes to the admin listener.
+    pub async fn logs(&self, text: &str) -> String {
+        let path = self.home.path().join("stderr.log");
+        let looking = async {
+            loop {
+                let log = std::fs::read_to_string(&path).unwrap();
+                if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                    return line.to_owned();
+                }
+                Call::get(self.admin, "/health/live").send().await;
+            }
+        };
+        timeout(DEADLINE, looking)
+            .await
+            .unwrap_or_else(|_| panic!("the log never says {text:?}\n{}", self.log_tail()))
     }
 
     fn log_tail(&self) -> String {
