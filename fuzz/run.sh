@@ -10,5 +10,6 @@ dictionary=()
 if [ -e "fuzz/seeds/$target.dict" ]; then
     dictionary=("-dict=fuzz/seeds/$target.dict")
 fi
-exec cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+# Without the flags of a debug build, which would hold for every package: see Cargo.toml.
+exec cargo +nightly fuzz run -O "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
     -max_total_time="$seconds" -max_len=200000 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 "${dictionary[@]}"

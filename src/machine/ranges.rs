@@ -21,11 +21,11 @@ impl TryFrom<Vec<(Seq, Seq)>> for Ranges {
     fn try_from(list: Vec<(Seq, Seq)>) -> Result<Ranges, OutOfOrder> {
         let mut after = 0;
         for (first, last) in &list {
-            // One number at least lies between two ranges, and 0 before the first.
-            if *first <= after || last < first {
+            // One number at least lies between two ranges, 0 before the first, and one behind the last.
+            if *first <= after || last < first || *last == Seq::MAX {
                 return Err(OutOfOrder);
             }
-            after = last.saturating_add(1);
+            after = last + 1;
         }
         Ok(Ranges(list))
     }
@@ -263,6 +263,7 @@ mod tests {
             vec![(3, 4), (1, 1)],
             vec![(1, 5), (2, 3)],
             vec![(1, u64::MAX), (7, 8)],
+            vec![(1, u64::MAX)],
         ];
         for list in bad {
             assert_eq!(Ranges::try_from(list), Err(OutOfOrder));
