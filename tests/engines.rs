@@ -73,6 +73,7 @@ contract! {
         a_device_unseen_for_too_long_is_forgotten_by_the_sweep
         a_device_that_was_seen_is_not_forgotten
         a_device_that_lags_too_far_is_told_to_resync
+        a_device_that_missed_the_word_to_resync_is_told_when_it_acks
         a_row_expires_at_its_age_exactly
         an_expired_row_was_never_delivered
         a_row_that_some_device_acked_expires_as_delivered

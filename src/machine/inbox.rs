@@ -126,10 +126,6 @@ impl Inbox {
         let device = self.devices.get_mut(did)?;
         let fresh = seqs.within(1, self.head).difference(&device.acks);
         device.acks.union(&fresh);
-        // A row from after it was told shows that it goes on; an older one may have been on its way.
-        if device.resync < fresh.last() {
-            device.resync = None;
-        }
         self.any.union(&fresh);
         let mut gone = fresh.clone();
         for other in self.devices.values() {
@@ -137,6 +133,25 @@ impl Inbox {
         }
         self.raise_floor();
         Some(Acknowledged { fresh, gone })
+    }
+
+    /// Whether rows were given up for a device that has not gone on since.
+    pub fn must_resync(&self, did: &Did) -> bool {
+        let device = self.devices.get(did);
+        device.is_some_and(|device| device.resync.is_some())
+    }
+
+    /// Takes these acknowledgements of a device that was told to resync for a sign that it has; false if they are none.
+    pub fn goes_on(&mut self, did: &Did, fresh: &Ranges) -> bool {
+        let Some(device) = self.devices.get_mut(did) else {
+            return false;
+        };
+        // A row from before it was told may have been on its way.
+        let goes_on = device.resync < fresh.last();
+        if goes_on {
+            device.resync = None;
+        }
+        goes_on
     }
 
     /// Makes a device known, or finds where it stands; the ones that are `online` are seen now.

@@ -108,6 +108,8 @@ pub struct Ledger {
     dirty: HashSet<Uid>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
+    /// Devices that have heard that rows were given up for them.
+    told: HashSet<(Uid, Did)>,
     done: Committed,
 }
 
@@ -121,6 +123,7 @@ impl Ledger {
             dirty: HashSet::new(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
+            told: HashSet::new(),
             done: Committed::default(),
         }
     }
@@ -147,6 +150,10 @@ impl Ledger {
         self.drop_stale_news();
         if self.inboxes.len() > CACHED_USERS {
             self.inboxes.clear();
+        }
+        // Whoever is told once more loses nothing by it.
+        if self.told.len() > CACHED_USERS {
+            self.told.clear();
         }
         Ok(std::mem::take(&mut self.done))
     }
@@ -176,6 +183,7 @@ impl Ledger {
     pub fn reset(&mut self) {
         self.inboxes.clear();
         self.dirty.clear();
+        self.told.clear();
         self.batch = Batch::default();
         self.done = Committed::default();
     }
@@ -216,6 +224,7 @@ impl Ledger {
             return Ok(Answer::Refused(Refusal::InboxFull));
         };
         for did in lagging {
+            self.told.insert((to, did.clone()));
             self.done.news.push(News::Lagging { uid: to, did });
         }
         let message = Message {
@@ -273,6 +282,9 @@ impl Ledger {
             return Ok(Answer::Refused(Refusal::Forgotten));
         };
         self.done.tally.delivered += self.inbox(reader)?.delivered() - before;
+        if self.inbox(reader)?.must_resync(did) {
+            self.go_on(reader, did, &done.fresh)?;
+        }
         for seq in done.fresh.values() {
             if let Some(row) = self.row(reader, seq)? {
                 if done.gone.contains(seq) {
@@ -290,6 +302,20 @@ impl Ledger {
         Ok(Answer::Acked(Acked {
             fresh: done.fresh.len(),
         }))
+    }
+
+    /// A device for which rows were given up acknowledges others. The news of a batch that was refused and written all
+    /// the same has reached nobody, so one that has not heard of it is told, and told at its logins until it has.
+    fn go_on(&mut self, uid: Uid, did: &Did, fresh: &Ranges) -> Result<(), EngineError> {
+        let name = (uid, did.clone());
+        if !self.told.contains(&name) {
+            let did = did.clone();
+            self.done.news.push(News::Lagging { uid, did });
+            self.told.insert(name);
+        } else if self.inbox_mut(uid)?.goes_on(did, fresh) {
+            self.told.remove(&name);
+        }
+        Ok(())
     }
 
     fn attach(
@@ -311,6 +337,9 @@ impl Ledger {
             self.done.news.push(News::Forgotten { uid, did });
         }
         self.remove_rows(uid, &gone)?;
+        if resync {
+            self.told.insert((uid, did.clone()));
+        }
         Ok(Answer::Attached(Attached { acks, resync }))
     }
 

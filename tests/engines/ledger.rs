@@ -347,6 +347,30 @@ pub(crate) fn a_device_that_lags_too_far_is_told_to_resync<H: House>() {
     assert!(!desk.comes(BOB, "slow").resync);
 }
 
+pub(crate) fn a_device_that_missed_the_word_to_resync_is_told_when_it_acks<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "slow");
+    desk.comes(BOB, "phone");
+    for seq in 1..=10 {
+        desk.fill(1);
+        desk.acks(BOB, "phone", &[seq]);
+    }
+    desk.fill(1);
+    // The batch was written and refused: its news reached nobody, and the device stays connected.
+    desk.restart();
+    let done = desk.commit(&[ack(BOB, "slow", &[11])]);
+    let told = News::Lagging {
+        uid: BOB,
+        did: did("slow"),
+    };
+    assert!(done.news.contains(&told));
+    assert!(desk.comes(BOB, "slow").resync);
+    desk.fill(1);
+    let done = desk.commit(&[ack(BOB, "slow", &[12])]);
+    assert!(!done.news.contains(&told));
+    assert!(!desk.comes(BOB, "slow").resync);
+}
+
 pub(crate) fn a_row_expires_at_its_age_exactly<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.accepts(ALICE, BOB, "m1", "hello");

@@ -146,11 +146,15 @@ impl World {
         Ok(())
     }
 
-    /// Told not to come straight back: for a while, and after the faults for good.
+    /// Told not to come straight back: for a while, and after the faults for good, if there are more devices than the
+    /// server remembers.
     fn kicked(&mut self, who: usize) {
         self.ran.kicked += 1;
+        let uid = self.clients[who].uid;
+        let devices = self.dids.iter().filter(|(of, _)| *of == uid).count();
+        let too_many = devices > self.scenario.policy.bounds.max_devices;
         self.clients[who].away_until = self.now + self.rng.u64(50..300);
-        self.clients[who].barred = self.phase > Phase::Faults;
+        self.clients[who].barred = too_many && self.phase > Phase::Faults;
     }
 
     pub fn reaches_server(&mut self, conn: u64, up: Up) {

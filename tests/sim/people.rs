@@ -20,7 +20,7 @@ impl World {
         self.after(next, Step::ClientTick(who));
         let faults = self.phase == Phase::Faults;
         if self.clients[who].conn.is_none() {
-            if !faults || (self.now >= self.clients[who].away_until && self.chance(60)) {
+            if self.now >= self.clients[who].away_until && (!faults || self.chance(60)) {
                 self.connect(who);
             }
             return;
@@ -68,6 +68,7 @@ impl World {
     }
 
     pub fn relogin(&mut self, who: usize) {
+        self.clients[who].away_until = self.now;
         self.leave(who);
         self.connect(who);
     }

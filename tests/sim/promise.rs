@@ -168,7 +168,13 @@ impl World {
             let Some(line) = proc.lines.get(&epoch) else {
                 continue;
             };
-            for seq in self.book.owed(client.uid, &client.did).values() {
+            let owed = self.book.owed(client.uid, &client.did);
+            // What is not acknowledged holds its place in the window until it is parked.
+            let rounds = self.scenario.rules.deliver_window as u64 * 4;
+            if client.silent_until > early && owed.len() > rounds {
+                continue;
+            }
+            for seq in owed.values() {
                 let announced = self.announced.get(&(client.uid, seq));
                 if announced.is_some_and(|at| *at < early)
                     && !line.left.contains(&seq)

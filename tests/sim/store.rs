@@ -368,6 +368,9 @@ impl World {
         let turned = self
             .book
             .turn(disk, &self.dids, ops, at, certain, &mut self.ran)?;
+        if self.trace && !turned.gave_up.is_empty() {
+            println!("       rows are given up for {:?}", turned.gave_up);
+        }
         for client in &mut self.clients {
             let is = |(uid, did): &(_, _)| client.uid == *uid && client.did == *did;
             if turned.gave_up.iter().any(is) {
