@@ -234,6 +234,7 @@ impl World {
         {
             self.not_found += 1;
         }
+        let has_it = matches!(&event, Event::Deliver(row) if self.has_got(serial, row.seq));
         // Notices and the close frame come on top.
         let bound = self.scenario.rules.outbox() + 8;
         let Some(line) = self.line(serial, epoch) else {
@@ -241,7 +242,8 @@ impl World {
         };
         if let Event::Deliver(row) = &event {
             let highest = line.left.last().copied().unwrap_or(0);
-            if line.left.insert(row.seq) && row.seq < highest {
+            // An acknowledgement on an older connection that could not be stored brings its row again, out of order.
+            if line.left.insert(row.seq) && row.seq < highest && !has_it {
                 return Err(format!("row {} leaves after row {highest}", row.seq));
             }
         }

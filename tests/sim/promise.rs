@@ -29,6 +29,15 @@ impl World {
         Ok(())
     }
 
+    /// Whether the client of that process has received the row before.
+    pub fn has_got(&self, serial: u64, seq: u64) -> bool {
+        let proc = self.server.as_ref().and_then(|s| s.procs.get(&serial));
+        proc.is_some_and(|proc| {
+            let mut clients = self.clients.iter();
+            clients.any(|c| c.uid == proc.uid && c.did == proc.did && c.got.contains(&seq))
+        })
+    }
+
     /// What leaves is durable, and not too old.
     pub fn check_push(&mut self, serial: u64, event: &Event) -> Result<(), String> {
         match event {
