@@ -3,6 +3,7 @@
 pub mod delivery;
 pub mod device;
 pub mod dispatch;
+pub mod fence;
 pub mod login;
 pub mod mailroom;
 pub mod outbox;

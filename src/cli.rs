@@ -142,9 +142,11 @@ fn token(settings: &Settings, user: &str, refresh: bool, ttl: Option<u64>) -> Re
         true => (Kind::Refresh, settings.auth.refresh_ttl_ms),
         false => (Kind::Access, settings.auth.token_ttl_ms),
     };
+    let now = wall_ms();
     let claims = Claims {
         uid,
-        exp_ms: wall_ms().saturating_add(ttl.unwrap_or(default_ttl)),
+        exp_ms: now.saturating_add(ttl.unwrap_or(default_ttl)),
+        iat_ms: Some(now),
         kind,
     };
     let tokens = Tokens::new(keys.jwt_key.expose(), hashids);

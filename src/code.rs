@@ -6,6 +6,8 @@
 pub enum Code {
     /// The frame or the request cannot be read; sending it again will not help.
     BadFrame = 400,
+    /// An operator has banned the user or the device.
+    Banned = 403,
     /// Nobody and nothing by that name is there.
     NotFound = 404,
     /// The id was used before for the same reader with another content.
@@ -28,8 +30,9 @@ pub enum Code {
 
 impl Code {
     /// Every code, in rising order.
-    pub const ALL: [Code; 10] = [
+    pub const ALL: [Code; 11] = [
         Code::BadFrame,
+        Code::Banned,
         Code::NotFound,
         Code::Conflict,
         Code::TooLarge,
@@ -50,6 +53,7 @@ impl Code {
     pub const fn message(self) -> &'static str {
         match self {
             Code::BadFrame => "Bad frame",
+            Code::Banned => "Banned",
             Code::NotFound => "Not found",
             Code::Conflict => "Same id with another content",
             Code::TooLarge => "Too large",
@@ -87,7 +91,7 @@ pub enum Close {
     Token = 4006,
     /// A newer connection of the same device took over.
     Replaced = 4008,
-    /// An operator closed the connection.
+    /// An operator ended the connection, or the device was forgotten.
     Kicked = 4013,
     /// Nothing was heard for `device.idle_timeout_ms`.
     Idle = 4050,
@@ -147,7 +151,10 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_contract() {
         let numbers = Code::ALL.map(Code::number);
-        assert_eq!(numbers, [400, 404, 409, 413, 429, 500, 503, 507, 705, 706]);
+        assert_eq!(
+            numbers,
+            [400, 403, 404, 409, 413, 429, 500, 503, 507, 705, 706]
+        );
         let numbers = Close::ALL.map(Close::number);
         assert_eq!(
             numbers,

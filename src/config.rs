@@ -74,6 +74,8 @@ pub struct Store {
     pub engine: Engine,
     /// The directory of the store and of `keys.toml`.
     pub path: PathBuf,
+    /// With fewer free bytes on the file system of `path`, no new message is taken; 0 turns this off.
+    pub min_free_bytes: u64,
 }
 
 /// What keeps the messages.
@@ -244,6 +246,11 @@ impl Settings {
         if self.store.path.as_os_str().is_empty() {
             return Err(impossible("store.path", "must not be empty"));
         }
+        within(
+            "store.min_free_bytes",
+            self.store.min_free_bytes,
+            0..=MAX_FREE,
+        )?;
         within("auth.token_ttl_ms", self.auth.token_ttl_ms, 1..=CENTURY_MS)?;
         within(
             "auth.refresh_ttl_ms",
@@ -365,6 +372,8 @@ const MAX_FRAME: u64 = 64 * 1024 * 1024;
 const ENVELOPE: usize = 1024;
 const MAX_WINDOW: u64 = 65_536;
 const MAX_DEVICES: u64 = 1_000;
+/// A pebibyte.
+const MAX_FREE: u64 = 1 << 50;
 const MAX_INBOX: u64 = 10_000_000;
 const MAX_COPIES: usize = 64;
 
@@ -438,6 +447,7 @@ mod tests {
         assert_eq!(settings.listen.max_frame, 131_072);
         assert_eq!(settings.store.engine, Engine::Sled);
         assert_eq!(settings.store.path, PathBuf::from("data"));
+        assert_eq!(settings.store.min_free_bytes, 67_108_864);
         assert_eq!(settings.auth.jwt_key(), None);
         assert_eq!(settings.auth.token_ttl_ms, 7_200_000);
         assert_eq!(settings.auth.refresh_ttl_ms, 8_640_000_000);
@@ -488,7 +498,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let cases: [(&str, Spoil); 22] = [
+        let cases: [(&str, Spoil); 23] = [
             ("listen.public: must be an IP", |s| {
                 s.listen.public = "localhost:9800".into()
             }),
@@ -503,6 +513,9 @@ mod tests {
                 s.listen.max_frame = s.listen.max_payload + 1023
             }),
             ("store.path: ", |s| s.store.path = PathBuf::new()),
+            ("store.min_free_bytes: ", |s| {
+                s.store.min_free_bytes = u64::MAX
+            }),
             ("auth.token_ttl_ms: ", |s| s.auth.token_ttl_ms = 0),
             ("auth.refresh_ttl_ms: ", |s| {
                 s.auth.refresh_ttl_ms = u64::MAX

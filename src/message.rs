@@ -12,7 +12,8 @@ use crate::code::{Close, Code};
 use crate::id::{Did, MsgId, Seq, Uid};
 
 pub use op::{
-    Accepted, Acked, Answer, Append, Attached, Digest, Op, Page, Read, Receipt, Refusal, Target,
+    Accepted, Acked, Answer, Append, Attached, Bans, Digest, Op, Page, Read, Receipt, Refusal,
+    Target,
 };
 
 /// The type of a stored message.
@@ -57,6 +58,18 @@ pub struct Row {
     pub seq: Seq,
     /// The message.
     pub message: Arc<Message>,
+}
+
+impl Row {
+    /// Whether it has waited for `ttl_ms` milliseconds at the time `now`, and may not be delivered any more.
+    pub fn is_expired(&self, now: u64, ttl_ms: u64) -> bool {
+        is_expired(self.message.server_ts, now, ttl_ms)
+    }
+}
+
+/// Whether a message accepted at `server_ts` has waited for `ttl_ms` milliseconds at the time `now`.
+pub fn is_expired(server_ts: u64, now: u64, ttl_ms: u64) -> bool {
+    server_ts.saturating_add(ttl_ms) <= now
 }
 
 /// A relayed message: retried by the schedule, never stored.

@@ -27,6 +27,9 @@ struct Inner {
     online: IntGauge,
     in_flight: IntGauge,
     rows: IntGauge,
+    store_ready: IntGauge,
+    store_free: IntGauge,
+    store_failures: IntCounter,
     batch: Histogram,
     commit: Histogram,
     flush: Histogram,
@@ -80,6 +83,21 @@ impl Metrics {
                 &registry,
                 "yizhan_inbox_rows",
                 "Rows stored in all inboxes now.",
+            )?,
+            store_ready: gauge(
+                &registry,
+                "yizhan_store_ready",
+                "Whether the store takes messages: 1, or 0 while it does not.",
+            )?,
+            store_free: gauge(
+                &registry,
+                "yizhan_store_free_bytes",
+                "Free bytes on the file system of the store.",
+            )?,
+            store_failures: counter(
+                &registry,
+                "yizhan_store_failures_total",
+                "Times that the store failed, or could not be opened again.",
             )?,
             batch: histogram(
                 &registry,
@@ -138,6 +156,23 @@ impl Metrics {
     /// The store was opened with this many rows.
     pub fn found_rows(&self, rows: i64) {
         self.0.rows.set(rows);
+    }
+
+    /// The store takes messages, or has stopped taking them.
+    pub fn store_ready(&self, ready: bool) {
+        self.0.store_ready.set(i64::from(ready));
+    }
+
+    /// The file system of the store has so many free bytes.
+    pub fn store_free(&self, bytes: u64) {
+        self.0
+            .store_free
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The store failed, or could not be opened again.
+    pub fn store_failed(&self) {
+        self.0.store_failures.inc();
     }
 
     /// A message was acknowledged to its sender, this long after it came.

@@ -18,7 +18,7 @@ use crate::actor::device::{Drain, Services};
 use crate::actor::dispatch::{Dispatch, Pages};
 use crate::actor::mailroom::DeviceRef;
 use crate::actor::registry::Registry;
-use crate::clock::Clock;
+use crate::clock::{Clock, Wall, wall_ms};
 use crate::codec::Bounds as FrameBounds;
 use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
 use crate::store::sled::SledEngine;
-use crate::store::{Engine, EngineError, committer, reader};
+use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
 
 use lock::DirLock;
@@ -74,6 +74,11 @@ pub struct Node {
 impl Node {
     /// Opens the store and both listeners; must run inside an actix system.
     pub fn start(settings: Settings, dev: bool) -> Result<Node, StartError> {
+        Node::start_by(Arc::new(wall_ms), settings, dev)
+    }
+
+    /// The same, by another wall clock than this machine's.
+    pub fn start_by(wall: Wall, settings: Settings, dev: bool) -> Result<Node, StartError> {
         let addr = |addr: Result<SocketAddr, config::Impossible>| {
             addr.map_err(|e| StartError(format!("{}: {}", e.key, e.reason)))
         };
@@ -103,21 +108,27 @@ impl Node {
                 file.display()
             );
         }
-        let clock = Clock::start();
         let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
         let engine = open_store(&settings)?;
         metrics.found_rows(take_stock(&*engine, &settings)?);
+        let mark = committer::read_mark(&*engine).map_err(|e| StartError(e.to_string()))?;
+        let clock = Clock::resume(wall, mark.as_ref());
 
         let registry: Arc<Registry<DeviceRef>> = Arc::default();
         let (commits, committer) = committer::start(
             engine.clone(),
             Ledger::new(engine.clone(), policy(&settings)),
-            clock,
+            clock.clone(),
             metrics.clone(),
             Dispatch::new(registry.clone(), metrics.clone()),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
-        let (reads, _) = reader::start(engine, clock, settings.inbox.ttl_ms, Pages)
+        if settings.store.engine == EngineKind::Sled {
+            let (path, least) = (&settings.store.path, settings.store.min_free_bytes);
+            space::watch(path.clone(), least, commits.health(), metrics.clone())
+                .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
+        }
+        let (reads, _) = reader::start(engine, clock.clone(), settings.inbox.ttl_ms, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
         let services = Arc::new(Services {
             commits,
@@ -256,6 +267,7 @@ fn rules(settings: &Settings) -> Rules {
         read_retry_ms: READ_RETRY_MS,
         retry_ms: RETRY_MS,
         seen_every_ms: (settings.device.forget_ms / 4).max(1),
+        ttl_ms: settings.inbox.ttl_ms,
     }
 }
 

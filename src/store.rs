@@ -2,11 +2,13 @@
 //! committer that writes it.
 
 pub mod committer;
+pub mod health;
 pub mod ledger;
 pub mod memory;
 pub mod reader;
 pub mod record;
 pub mod sled;
+pub mod space;
 
 use std::collections::HashMap;
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, crypto, decode};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::code::Code;
 use crate::id::{Hashids, Uid};
@@ -39,6 +40,8 @@ pub struct Claims {
     pub uid: Uid,
     /// When the token expires, in milliseconds since 1970.
     pub exp_ms: u64,
+    /// When the token was issued, in milliseconds since 1970; none if it does not say so in a whole number.
+    pub iat_ms: Option<u64>,
     /// What the token is good for.
     pub kind: Kind,
 }
@@ -105,6 +108,7 @@ impl Tokens {
     pub fn mint(&self, claims: &Claims) -> Result<String, MintError> {
         let wire = WireOut {
             exp: claims.exp_ms,
+            iat: claims.iat_ms,
             sub: claims.kind,
             uid: self.inner.hashids.encode(claims.uid),
         };
@@ -137,6 +141,7 @@ impl Tokens {
         let claims = Claims {
             uid,
             exp_ms: wire.exp,
+            iat_ms: wire.iat.and_then(|iat| iat.get().parse().ok()),
             kind: wire.sub,
         };
         if claims.exp_ms.saturating_add(leeway_ms) <= now_ms {
@@ -158,6 +163,8 @@ const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 #[derive(Serialize)]
 struct WireOut {
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
     sub: Kind,
     uid: String,
 }
@@ -165,6 +172,8 @@ struct WireOut {
 #[derive(Deserialize)]
 struct WireIn {
     exp: u64,
+    /// Whatever it is, it spoils no token: one that does not tell its age is taken for old where that matters.
+    iat: Option<Box<RawValue>>,
     sub: Kind,
     uid: String,
 }
@@ -182,6 +191,7 @@ mod tests {
             let claims = Claims {
                 uid: Uid(uid),
                 exp_ms,
+                iat_ms: None,
                 kind: Kind::Access,
             };
             let error = tokens.verify(token, NOW, 0).unwrap_err();
@@ -214,6 +224,7 @@ mod tests {
         let claims = Claims {
             uid: Uid(513_244),
             exp_ms: 1_000,
+            iat_ms: Some(900),
             kind: Kind::Refresh,
         };
         let token = tokens.mint(&claims).unwrap();
@@ -238,10 +249,80 @@ mod tests {
         let expected = Claims {
             uid: Uid(1),
             exp_ms: 5,
+            iat_ms: Some(1),
             kind: Kind::Access,
         };
         let token = signed(header, claims, Algorithm::HS256);
         assert_eq!(sample().verify(&token, 0, 0), Ok(expected));
+    }
+
+    #[test]
+    fn a_token_says_when_it_was_issued_or_is_good_without_it() {
+        let tokens = sample();
+        let issued = |iat: &str| {
+            let claims = format!(r#"{{"exp":5,{iat}"sub":"tk","uid":"kybqdp"}}"#);
+            let token = signed(HEADER, &claims, Algorithm::HS256);
+            tokens.verify(&token, 0, 0).map(|claims| claims.iat_ms)
+        };
+        assert_eq!(
+            issued(r#""iat":1668877742828,"#),
+            Ok(Some(1_668_877_742_828))
+        );
+        for iat in [
+            "",
+            r#""iat":null,"#,
+            r#""iat":-1,"#,
+            r#""iat":1.5,"#,
+            r#""iat":1e999,"#,
+            r#""iat":99999999999999999999,"#,
+            r#""iat":"1668877742828","#,
+            r#""iat":[1],"#,
+        ] {
+            assert_eq!(issued(iat), Ok(None), "{iat}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_issue_stands_behind_the_expiry() {
+        let claims = Claims {
+            uid: Uid(1),
+            exp_ms: 7,
+            iat_ms: Some(5),
+            kind: Kind::Access,
+        };
+        let token = sample().mint(&claims).unwrap();
+        let middle = token.split('.').nth(1).unwrap();
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(middle).unwrap()).unwrap();
+        assert_eq!(text, r#"{"exp":7,"iat":5,"sub":"tk","uid":"kybqdp"}"#);
+        assert_eq!(sample().verify(&token, 6, 0), Ok(claims));
+    }
+
+    #[test]
+    fn a_claim_or_a_header_that_is_said_twice_is_invalid() {
+        let tokens = sample();
+        let once = r#"{"exp":5,"iat":1,"sub":"tk","uid":"kybqdp"}"#;
+        let good = signed(HEADER, once, Algorithm::HS256);
+        assert!(tokens.verify(&good, 0, 0).is_ok());
+        for claims in [
+            r#"{"exp":5,"exp":5,"sub":"tk","uid":"kybqdp"}"#,
+            r#"{"exp":5,"\u0065xp":6,"sub":"tk","uid":"kybqdp"}"#,
+            r#"{"exp":5,"iat":1,"iat":2,"sub":"tk","uid":"kybqdp"}"#,
+            r#"{"exp":5,"sub":"rtk","sub":"tk","uid":"kybqdp"}"#,
+            r#"{"exp":5,"sub":"tk","uid":"kybqdp","uid":"7b4v1b"}"#,
+        ] {
+            let token = signed(HEADER, claims, Algorithm::HS256);
+            let error = tokens.verify(&token, 0, 0).unwrap_err();
+            assert_eq!(error, TokenError::Invalid, "{claims}");
+        }
+        for header in [
+            r#"{"alg":"HS256","alg":"HS256","typ":"JWT"}"#,
+            r#"{"alg":"none","alg":"HS256","typ":"JWT"}"#,
+            r#"{"alg":"HS256","\u0061lg":"none","typ":"JWT"}"#,
+        ] {
+            let token = signed(header, once, Algorithm::HS256);
+            let error = tokens.verify(&token, 0, 0).unwrap_err();
+            assert_eq!(error, TokenError::Invalid, "{header}");
+        }
     }
 
     #[test]

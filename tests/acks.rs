@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Slot, Ticket};
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{Ack, Acked, Answer, Attached, Command, Event, Kind, Message, Op, Page, Row};
@@ -45,6 +46,7 @@ impl Line {
             read_retry_ms: 200,
             retry_ms: 100,
             seen_every_ms: 5_000,
+            ttl_ms: 1 << 40,
         };
         let device = Device::new(UID, Did::parse("phone").unwrap(), rules);
         let rows = (1..).zip(ids).map(|(seq, id)| Row {
@@ -71,7 +73,7 @@ impl Line {
             rows: rows.collect(),
         };
         let head = ids.len() as u64;
-        line.device.connect(EPOCH, u64::MAX);
+        line.device.connect(EPOCH, Pass::until(u64::MAX));
         let attached = Answer::Attached(Attached {
             acks: Ranges::new(),
             resync: false,
@@ -126,7 +128,7 @@ impl Line {
 
     /// One more copy leaves, unless the message is acknowledged.
     fn resend(&mut self, seq: Seq) -> Resend {
-        let outcome = self.device.resend(self.slots[&seq], false);
+        let outcome = self.device.resend(NOW, self.slots[&seq], false);
         self.settle();
         outcome
     }

@@ -1,10 +1,13 @@
 //! A store that is damaged, or an engine that panics: the others go on.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/faulty.rs"]
+mod faulty;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
+use faulty::{Call, Fault, Faulty, Ill, When};
 use yizhan::clock::Clock;
 use yizhan::id::{Did, MsgId, Uid};
 use yizhan::machine::inbox::Bounds;
@@ -13,7 +16,7 @@ use yizhan::message::{Answer, Draft, Kind, Op, Page, Read, Refusal};
 use yizhan::store::ledger::{self, Ledger, Policy};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::reader::{self, PageOutlet};
-use yizhan::store::{Batch, Engine, EngineError, record};
+use yizhan::store::{Batch, Engine, record};
 
 const HURT: Uid = Uid(2);
 const WELL: Uid = Uid(3);
@@ -63,6 +66,7 @@ fn a_damaged_record_costs_only_those_it_concerns() {
         uid: HURT,
         did: phone.clone(),
         online: Vec::new(),
+        issued_ms: None,
     };
     let three = ["m1", "m2", "m3"].map(|id| message(id, HURT));
     ledger.commit(1, [&attach]).unwrap();
@@ -95,40 +99,6 @@ fn a_damaged_record_costs_only_those_it_concerns() {
     assert_eq!(done.answers[2], Answer::Done);
 }
 
-/// Panics in every scan while it is ill.
-struct Ill {
-    engine: MemoryEngine,
-    is_ill: AtomicBool,
-}
-
-impl Engine for Ill {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.engine.get(key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), EngineError> {
-        assert!(!self.is_ill.load(Ordering::Relaxed), "panics as planned");
-        self.engine.scan(from, to, visit)
-    }
-
-    fn apply(&self, batch: Batch) -> Result<(), EngineError> {
-        self.engine.apply(batch)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.engine.flush()
-    }
-
-    fn reopen(&self) -> Result<(), EngineError> {
-        self.engine.reopen()
-    }
-}
-
 struct Outlet(Sender<(u32, Option<Page>)>);
 
 impl PageOutlet<u32> for Outlet {
@@ -139,9 +109,13 @@ impl PageOutlet<u32> for Outlet {
 
 #[test]
 fn readers_outlive_the_panics_of_their_engine_and_answer_everyone() {
-    let engine = Arc::new(Ill {
-        engine: MemoryEngine::new(),
-        is_ill: AtomicBool::new(true),
+    let engine = Arc::new(Faulty::over(Arc::new(MemoryEngine::new())));
+    engine.plan(Fault {
+        call: Some(Call::Scan),
+        after: 0,
+        times: usize::MAX,
+        when: When::Before,
+        ill: Ill::Panic,
     });
     let (sender, pages) = channel();
     let clock = Clock::start();
@@ -152,7 +126,7 @@ fn readers_outlive_the_panics_of_their_engine_and_answer_everyone() {
     for _ in 0..10 {
         assert_eq!(pages.recv().unwrap().1, None);
     }
-    engine.is_ill.store(false, Ordering::Relaxed);
+    engine.heal();
     queue.submit(10, read(WELL)).unwrap();
     let (asker, page) = pages.recv().unwrap();
     assert_eq!((asker, page.unwrap().scanned_to), (10, 3));

@@ -1,10 +1,14 @@
 //! The machine of one device, step by step, where no faster or slower world would show the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "device/access.rs"]
+mod access;
+
 use std::sync::Arc;
 
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{
@@ -22,6 +26,7 @@ const RULES: Rules = Rules {
     read_retry_ms: 200,
     retry_ms: 100,
     seen_every_ms: 5_000,
+    ttl_ms: 1 << 40,
 };
 
 fn device() -> Device {
@@ -41,7 +46,7 @@ fn attached(acks: Ranges) -> Answer {
 
 /// Logs a connection in, to an inbox with this head of which these rows are acknowledged.
 fn log_in(device: &mut Device, epoch: Epoch, head: Seq, acks: Ranges) -> Vec<Effect> {
-    device.connect(epoch, u64::MAX);
+    device.connect(epoch, Pass::until(u64::MAX));
     device.answered(NOW, Ticket::Attach(epoch), attached(acks));
     device.answered(NOW, Ticket::Head(epoch), Answer::Head(head));
     effects(device)
@@ -147,6 +152,26 @@ fn a_connected_device_is_noted_as_seen_again_and_again() {
 }
 
 #[test]
+fn a_delivery_ends_when_its_message_expires_and_makes_room_for_the_next() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(5, (1..=5).map(row).collect());
+    let walks = effects(&mut device);
+    assert_eq!(delivered(&walks), [1, 2, 3]);
+    device.taken(1, 4);
+    let expiry = NOW + RULES.ttl_ms;
+    assert_eq!(device.resend(expiry - 1, 0, false), Resend::Written);
+    effects(&mut device);
+    assert_eq!(device.resend(expiry, 0, false), Resend::Over);
+    let over = effects(&mut device);
+    let parked = false;
+    assert!(over.contains(&Effect::Halt { slot: 0, parked }));
+    assert!(delivered(&over).is_empty());
+    assert_eq!(device.walking(), 2);
+    assert_eq!(device.resend(expiry, 0, true), Resend::Over);
+}
+
+#[test]
 fn a_failed_read_is_tried_again_when_its_time_has_come() {
     let mut device = device();
     assert_eq!(reads(&log_in(&mut device, 1, 1, Ranges::new())).len(), 1);
@@ -180,7 +205,7 @@ fn an_ack_that_could_not_be_stored_leaves_its_row_owed() {
 #[test]
 fn a_device_that_falls_behind_during_its_login_is_told_after_the_first_frame() {
     let mut device = device();
-    device.connect(1, u64::MAX);
+    device.connect(1, Pass::until(u64::MAX));
     device.answered(NOW, Ticket::Attach(1), attached(Ranges::new()));
     device.lags();
     device.answered(NOW, Ticket::Head(1), Answer::Head(0));
@@ -193,7 +218,7 @@ fn a_device_that_falls_behind_during_its_login_is_told_after_the_first_frame() {
 #[test]
 fn a_device_that_has_to_make_room_during_its_login_is_ended_after_the_first_frame() {
     let mut device = device();
-    device.connect(1, u64::MAX);
+    device.connect(1, Pass::until(u64::MAX));
     device.answered(NOW, Ticket::Attach(1), attached(Ranges::new()));
     device.forgotten();
     device.answered(NOW, Ticket::Head(1), Answer::Head(1));
@@ -227,7 +252,7 @@ fn a_row_whose_ack_met_a_forgotten_device_comes_to_its_next_connection() {
 fn what_ends_before_it_was_announced_to_ends_the_announcement_of_the_one_before() {
     let mut device = device();
     log_in(&mut device, 1, 0, Ranges::new());
-    device.connect(2, u64::MAX);
+    device.connect(2, Pass::until(u64::MAX));
     effects(&mut device);
     device.closed(2);
     assert!(effects(&mut device).contains(&Effect::Unregister(1)));
@@ -300,7 +325,7 @@ fn a_row_on_its_way_again_stops_when_an_earlier_ack_of_it_becomes_durable() {
         parked: false,
     };
     assert!(effects(&mut device).contains(&halt));
-    assert_eq!(device.resend(*slot, false), Resend::Over);
+    assert_eq!(device.resend(NOW, *slot, false), Resend::Over);
 }
 
 #[test]

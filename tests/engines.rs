@@ -1,12 +1,16 @@
 //! One contract for every engine, and for the rules of committing over each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "engines/access.rs"]
+mod access;
 #[path = "engines/crash.rs"]
 mod crash;
 #[path = "engines/desk.rs"]
 mod desk;
 #[path = "engines/engine.rs"]
 mod engine;
+#[path = "support/faulty.rs"]
+mod faulty;
 #[path = "engines/house.rs"]
 mod house;
 #[path = "engines/ledger.rs"]
@@ -73,20 +77,33 @@ contract! {
         a_device_unseen_for_too_long_is_forgotten_by_the_sweep
         a_device_that_was_seen_is_not_forgotten
         a_device_that_lags_too_far_is_told_to_resync
-        a_device_that_missed_the_word_to_resync_is_told_when_it_acks
         a_row_expires_at_its_age_exactly
         an_expired_row_was_never_delivered
+        a_message_is_expired_for_its_sender_before_the_sweep_has_come
+        an_ack_of_an_expired_row_is_none_and_of_a_young_one_beside_it_counts
         a_row_that_some_device_acked_expires_as_delivered
         an_expired_row_makes_room_in_a_full_inbox
         a_dedupe_entry_is_forgotten_at_twice_the_age
         a_message_accepted_anew_keeps_its_entry_when_the_old_one_is_swept_in_the_same_commit
         a_sweep_of_many_rows_goes_step_by_step_through_all_of_them
+        a_sweep_passes_over_young_rows_without_looking_at_them
         the_states_of_messages_are_told_in_the_order_asked
         five_thousand_requests_become_batches_of_at_most_256_writes
         an_empty_store_is_given_a_layout_and_found_with_it_again
         a_store_of_another_layout_is_refused_by_its_number
         a_store_that_is_not_ours_is_refused
         a_store_that_is_not_ours_is_refused_wherever_its_keys_stand;
+    access:
+        a_banned_user_is_not_attached_and_becomes_no_device
+        a_ban_of_a_device_is_one_of_that_device
+        a_ban_and_a_login_in_one_commit_take_effect_in_their_order
+        what_is_forbidden_is_so_after_a_restart
+        a_ban_that_is_lifted_leaves_no_record
+        a_change_said_again_is_written_and_announced_again
+        messages_to_a_banned_user_are_accepted_and_wait
+        a_damaged_record_of_access_lets_nobody_in_and_hinders_nobody_else
+        bans_are_listed_in_pages_by_the_number_of_the_user
+        a_listing_looks_at_so_many_records_and_says_where_it_stopped;
     page:
         a_page_has_the_rows_asked_for_in_order
         a_page_ends_at_its_limit_and_says_where

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use yizhan::actor::mailroom;
 use yizhan::code::Close;
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Effect, Epoch, Rules, Ticket};
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
@@ -119,6 +120,7 @@ impl<'a> World<'a> {
             read_retry_ms: 0,
             retry_ms: 0,
             seen_every_ms: 1 << 40,
+            ttl_ms: 1 << 40,
         };
         let mut ledger = Ledger::new(engine.clone(), policy);
         // A device that is known is owed its rows, whatever happens to a connection.
@@ -236,7 +238,7 @@ impl<'a> World<'a> {
         match act {
             Act::Connect(epoch) => {
                 proc.lines.insert(epoch, Line::default());
-                proc.machine.connect(epoch, u64::MAX);
+                proc.machine.connect(epoch, Pass::until(u64::MAX));
             }
             Act::Closed(epoch) => {
                 proc.machine.closed(epoch);
@@ -388,6 +390,7 @@ fn attach(did: &str) -> Op {
         uid: READER,
         did: Did::parse(did).unwrap(),
         online: Vec::new(),
+        issued_ms: None,
     }
 }
 

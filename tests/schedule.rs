@@ -1,6 +1,9 @@
 //! The schedule, walked by the real processes while the test turns the clock, one millisecond at a time where it matters.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "schedule/processes.rs"]
+mod processes;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
@@ -10,7 +13,7 @@ use actix::System;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use yizhan::actor::device::{Ask, Report, Services};
+use yizhan::actor::device::{Ask, Renew, Report, Services};
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
@@ -19,6 +22,7 @@ use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::{Close, Code};
 use yizhan::id::{Did, MsgId, Uid};
+use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
@@ -87,9 +91,15 @@ impl World {
         prepare(&*engine).unwrap();
         let ledger = Ledger::new(engine.clone(), policy);
         let dispatch = Dispatch::new(registry.clone(), metrics.clone());
-        let (commits, _) =
-            committer::start(engine.clone(), ledger, clock, metrics.clone(), dispatch).unwrap();
-        let (reads, _) = reader::start(engine, clock, policy.ttl_ms, Pages).unwrap();
+        let (commits, _) = committer::start(
+            engine.clone(),
+            ledger,
+            clock.clone(),
+            metrics.clone(),
+            dispatch,
+        )
+        .unwrap();
+        let (reads, _) = reader::start(engine, clock.clone(), policy.ttl_ms, Pages).unwrap();
         let rules = Rules {
             deliver_window: 64,
             send_window: 256,
@@ -98,6 +108,7 @@ impl World {
             read_retry_ms: 200,
             retry_ms: 1_000,
             seen_every_ms: 365 * 24 * HOUR,
+            ttl_ms: policy.ttl_ms,
         };
         let services = Arc::new(Services {
             commits,
@@ -125,7 +136,7 @@ impl World {
     async fn login_until(&mut self, uid: Uid, did: &str, good_until: u64) -> Client {
         let did = Did::parse(did).unwrap();
         let attachment = tokio::select! {
-            attachment = attach(&self.services, uid, &did, good_until) => attachment,
+            attachment = attach(&self.services, uid, &did, Pass::until(good_until)) => attachment,
             _ = &mut self.stuck => panic!("the login of {did} is stuck"),
         };
         let mut attachment = attachment.expect("the login was refused");
@@ -242,6 +253,15 @@ impl Client {
 
     async fn reports(&self, report: Report) {
         self.attachment.device().addr().send(report).await.unwrap();
+    }
+
+    async fn renews(&self, pass: Pass, expire_at: u64) {
+        let renew = Renew {
+            epoch: self.attachment.epoch(),
+            pass,
+            expire_at,
+        };
+        self.attachment.device().addr().send(renew).await.unwrap();
     }
 
     /// What came by now, without waiting for more.
@@ -666,8 +686,9 @@ fn a_token_renewed_in_time_keeps_the_connection() {
         let mut bob = world.login_until(BOB, "b-phone", good_until).await;
         pass(HOUR - MINUTE).await;
         assert_eq!(bob.heard().len(), 1, "the notice");
-        let epoch = bob.attachment.epoch();
-        bob.reports(Report::Renewed(epoch, good_until + HOUR)).await;
+        let (expire_at, renewed) = (good_until + HOUR, Pass::until(good_until + HOUR));
+        bob.renews(renewed, expire_at).await;
+        assert_eq!(world.next(&mut bob).await, Event::RefreshOk { expire_at });
         pass(HOUR - 4 * MINUTE - 1).await;
         assert!(bob.heard().is_empty());
         pass(1).await;

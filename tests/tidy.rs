@@ -39,7 +39,14 @@ const SOCKETS: &[&str] = &[
     "actix_web",
     "actix_web_actors",
 ];
-const FILES: &[&str] = &["std::fs", "std::env", "std::process", "clap", "anyhow"];
+const FILES: &[&str] = &[
+    "std::fs",
+    "std::env",
+    "std::process",
+    "rustix",
+    "clap",
+    "anyhow",
+];
 const IO: &[&str] = &[
     "std::fs",
     "std::io",
@@ -48,6 +55,7 @@ const IO: &[&str] = &[
     "std::env",
     "std::process",
     "std::thread",
+    "rustix",
     "socket2",
     "clap",
     "anyhow",
@@ -89,11 +97,14 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("id::xid",        "std::sync::atomic",     "the same"),
     ("clock",          "std::time::SystemTime", "the one reading of the wall clock"),
     ("clock",          "std::time::UNIX_EPOCH", "the same"),
+    ("clock",          "std::fs",               "which boot of the machine this is"),
     ("actor::registry", "std::hash::RandomState", "spreads users over shards"),
     ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),
     ("store::sled",    "std::fs",               "syncs what sled does not"),
+    ("store::sled",    "rustix",                "lets go of pages that may not be on the disk"),
     ("store::sled",    "std::time::SystemTime", "the age of a directory"),
+    ("store::space",   "rustix",                "asks how much room is left"),
 ];
 
 struct Layer {

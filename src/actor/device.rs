@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::code::Code;
 use crate::id::xid::xid;
 use crate::id::{Did, Uid};
+use crate::machine::access::Pass;
 use crate::machine::device::{
     Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
 };
@@ -78,8 +79,8 @@ pub struct Meet(pub DeviceRef);
 pub struct Connect {
     /// Its number.
     pub epoch: Epoch,
-    /// When its token ends, Unix milliseconds.
-    pub good_until: u64,
+    /// What its token says about it.
+    pub pass: Pass,
     /// Its frames go here.
     pub outbox: Outbox,
     /// Hears when the first frame is there, or why there will be none.
@@ -96,14 +97,24 @@ pub struct Ask {
     pub command: Command,
 }
 
+/// Another token was shown.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Renew {
+    /// The connection.
+    pub epoch: Epoch,
+    /// What the token says about it.
+    pub pass: Pass,
+    /// The token's own expiry, for the client, Unix milliseconds.
+    pub expire_at: u64,
+}
+
 /// The adapter has news of its connection.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub enum Report {
     /// The client lives, or the outbox has room.
     Alive,
-    /// A new token was shown on that connection, good until then, Unix milliseconds.
-    Renewed(Epoch, u64),
     /// The connection has ended.
     Closed(Epoch),
 }
@@ -353,7 +364,7 @@ impl Handler<Connect> for Device {
             },
         );
         self.catch_up();
-        self.machine.connect(connect.epoch, connect.good_until);
+        self.machine.connect(connect.epoch, connect.pass);
         self.settle(ctx);
     }
 }
@@ -364,6 +375,18 @@ impl Handler<Ask> for Device {
     fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) {
         self.catch_up();
         self.machine.command(self.now(), ask.epoch, ask.command);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Renew> for Device {
+    type Result = ();
+
+    fn handle(&mut self, renew: Renew, ctx: &mut Context<Self>) {
+        self.catch_up();
+        let now = self.now();
+        self.machine
+            .renew(now, renew.epoch, renew.pass, renew.expire_at);
         self.settle(ctx);
     }
 }
@@ -393,7 +416,6 @@ impl Handler<Report> for Device {
         self.catch_up();
         match report {
             Report::Alive => self.machine.alive(),
-            Report::Renewed(epoch, good_until) => self.machine.renew(epoch, good_until),
             Report::Closed(epoch) => {
                 self.machine.closed(epoch);
                 self.connections.remove(&epoch);
@@ -408,7 +430,8 @@ impl Handler<Resend> for Device {
 
     fn handle(&mut self, resend: Resend, ctx: &mut Context<Self>) {
         self.catch_up();
-        if self.machine.resend(resend.slot, resend.last) == Resent::Written {
+        let now = self.now();
+        if self.machine.resend(now, resend.slot, resend.last) == Resent::Written {
             self.services.metrics.redelivered();
         }
         if resend.last

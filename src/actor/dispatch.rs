@@ -60,6 +60,7 @@ impl Outlet<Asker> for Dispatch {
                 touched.push(device.clone());
             }
         };
+        let mut requests = Vec::new();
         for (asker, answer) in answers {
             match asker {
                 Asker::Device { device, ticket, at } => {
@@ -68,13 +69,17 @@ impl Outlet<Asker> for Dispatch {
                     }
                     leave(&device, Letter::Answer(ticket, answer));
                 }
-                // Whoever asked may have gone.
-                Asker::Waiting(waiting) => drop(waiting.send(answer)),
+                Asker::Waiting(waiting) => requests.push((waiting, answer)),
             }
         }
         self.metrics.parked(route(&self.registry, news, leave));
         for device in touched.drain(..) {
             device.wake();
+        }
+        // Last: who hears of a commit may count on its news having been left with the devices.
+        for (waiting, answer) in requests {
+            // Whoever asked may have gone.
+            drop(waiting.send(answer));
         }
     }
 }
@@ -110,6 +115,11 @@ pub fn route<M: Member>(
             News::Forgotten { uid, did } => {
                 if let Some(device) = registry.device(uid, &did) {
                     leave(&device, Letter::Forgotten);
+                }
+            }
+            News::Restricted { uid, access } => {
+                for device in registry.of_user(uid) {
+                    leave(&device, Letter::Restricted(access.clone()));
                 }
             }
         }

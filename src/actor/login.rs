@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::code::Code;
 use crate::id::{Did, Uid};
+use crate::machine::access::Pass;
 use crate::machine::device::Epoch;
 
 use super::device::{Connect, Device, Report, Services};
@@ -47,14 +48,14 @@ impl Drop for Attachment {
     }
 }
 
-/// Attaches a connection whose token is good until then, Unix milliseconds, and waits for its first frame.
+/// Attaches a connection whose token says this, and waits for its first frame.
 ///
 /// A device that is not there is started on the current thread.
 pub async fn attach(
     services: &Arc<Services>,
     uid: Uid,
     did: &Did,
-    good_until: u64,
+    pass: Pass,
 ) -> Result<Attachment, Code> {
     for _ in 0..TRIES {
         let start = || Device::spawn(uid, did.clone(), services.clone());
@@ -64,7 +65,7 @@ pub async fn attach(
         let (ready, answer) = oneshot::channel();
         device.addr().do_send(Connect {
             epoch,
-            good_until,
+            pass,
             outbox,
             ready,
         });

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::code::Code;
 use crate::id::{Did, Seq, Uid};
+use crate::machine::access::Access;
 use crate::machine::device::{Device as Machine, ReadTicket, Slot, Ticket};
 use crate::message::{Answer, Page, Receipt, Row, Signal};
 
@@ -36,6 +37,8 @@ pub enum Letter {
     Lagging,
     /// The committer does not know this device any more.
     Forgotten,
+    /// An operator has changed what this user may do.
+    Restricted(Arc<Access>),
 }
 
 /// How many letters of a sort may wait for one device.
@@ -239,6 +242,7 @@ pub fn open(
             Letter::SignalFailed(signal) => machine.signal_failed(now, &signal),
             Letter::Lagging => machine.lags(),
             Letter::Forgotten => machine.forgotten(),
+            Letter::Restricted(access) => machine.restricted(&access),
             Letter::Row(_) => {}
         }
     }

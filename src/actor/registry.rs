@@ -114,6 +114,14 @@ impl<M: Member> Registry<M> {
         entry.member.is_alive().then(|| entry.member.clone())
     }
 
+    /// The living processes of a user, whether they are announced to or not.
+    pub fn of_user(&self, uid: Uid) -> Vec<M> {
+        let shard = self.shard(uid).read();
+        let entries = shard.get(&uid).into_iter().flatten();
+        let living = entries.filter(|entry| entry.member.is_alive());
+        living.map(|entry| entry.member.clone()).collect()
+    }
+
     /// Every living process.
     pub fn all(&self) -> Vec<M> {
         let mut members = Vec::new();

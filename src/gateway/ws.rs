@@ -15,15 +15,15 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
 
-use crate::actor::device::{Ask, Device, Report};
+use crate::actor::device::{Ask, Device, Renew, Report};
 use crate::actor::login::{self, Attachment};
 use crate::actor::outbox::Taken;
-use crate::clock::wall_ms;
 use crate::code::{Close, Code};
 use crate::codec::Inbound;
 use crate::http::reply::{self, bearer};
 use crate::http::state::AppState;
 use crate::id::Did;
+use crate::machine::access::Pass;
 use crate::message::{Command, Event, Fault};
 use crate::token::{Claims, Kind, TokenError};
 
@@ -104,8 +104,8 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));
     }
-    let good_until = good_until(&claims, state);
-    let attached = login::attach(&state.services, claims.uid, &did, good_until).await;
+    let pass = pass(&claims, state);
+    let attached = login::attach(&state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
         code => Fault::new(code),
@@ -121,18 +121,23 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
 /// An access token that is good now.
 fn check(token: &str, state: &AppState) -> Result<Claims, TokenError> {
     let leeway = state.settings.auth.expiry_leeway_ms;
-    let claims = state.tokens.verify(token, wall_ms(), leeway)?;
+    let claims = state
+        .tokens
+        .verify(token, state.services.clock.wall_ms(), leeway)?;
     match claims.kind {
         Kind::Access => Ok(claims),
         Kind::Refresh => Err(TokenError::Invalid),
     }
 }
 
-/// When a connection with this token ends, by the server's clock.
-fn good_until(claims: &Claims, state: &AppState) -> u64 {
+/// What a connection with this token may; it ends by the server's clock, and was issued by the wall's.
+fn pass(claims: &Claims, state: &AppState) -> Pass {
     let leeway = state.settings.auth.expiry_leeway_ms;
     let wall = claims.exp_ms.saturating_add(leeway);
-    state.services.clock.at_wall(wall)
+    Pass {
+        good_until: state.services.clock.at_wall(wall),
+        issued_ms: claims.iat_ms,
+    }
 }
 
 /// A value from its header, or else from the query.
@@ -185,6 +190,13 @@ impl Socket {
     fn write(&self, event: &Event, ctx: &mut WebsocketContext<Self>) {
         // Nothing follows the close frame.
         if self.closing {
+            return;
+        }
+        let services = &self.state.services;
+        // It may have waited here for longer than it may wait.
+        if let Event::Deliver(row) = event
+            && row.is_expired(services.clock.now_ms(), services.rules.ttl_ms)
+        {
             return;
         }
         if let Some(frame) = self.state.json.encode(event) {
@@ -286,10 +298,12 @@ impl Socket {
             Ok(_) => return self.fault(reply::token(&TokenError::Invalid), ctx),
             Err(error) => return self.fault(reply::token(&error), ctx),
         };
-        let good_until = good_until(&claims, &self.state);
-        self.hand(Report::Renewed(epoch, good_until), ctx);
-        let expire_at = claims.exp_ms;
-        self.write(&Event::RefreshOk { expire_at }, ctx);
+        let renew = Renew {
+            epoch,
+            pass: pass(&claims, &self.state),
+            expire_at: claims.exp_ms,
+        };
+        self.hand(renew, ctx);
     }
 
     fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
@@ -344,6 +358,7 @@ impl Actor for Socket {
                 let close = match fault.code {
                     Code::Busy if self.state.is_draining() => Close::Draining,
                     Code::Storage | Code::Busy => Close::Crashed,
+                    Code::Banned => Close::Kicked,
                     _ => Close::Token,
                 };
                 self.fault(fault, ctx);

@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::message::{Answer, Fault, Op};
 
 use super::state::AppState;
-use super::{public, reply};
+use super::{access, public, reply};
 
 /// What the envelope of a message may take besides its payload, bytes.
 const ENVELOPE_MAX: usize = 4096;
@@ -29,6 +29,7 @@ pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
                 .wrap(from_fn(authorized))
                 .route("/metrics", web::get().to(metrics))
                 .route("/v1/messages", web::post().to(post_message))
+                .configure(access::routes)
                 .default_service(web::to(reply::nothing_here)),
         );
 }
@@ -118,7 +119,7 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
             "server_ts": accepted.server_ts,
             "state": accepted.state.name(),
         })),
-        Ok(Answer::Refused(refusal)) => Err(Fault::new(refusal.code())),
+        Ok(Answer::Refused(refusal)) => Err(refusal.fault(state.services.rules.retry_ms)),
         _ => Err(Fault::new(Code::Storage)),
     }
 }

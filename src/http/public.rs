@@ -4,11 +4,10 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::clock::wall_ms;
 use crate::code::Code;
 use crate::gateway::ws;
 use crate::id::Uid;
-use crate::message::Fault;
+use crate::message::{Fault, Op};
 use crate::token::{Claims, Kind, TokenError};
 
 use super::reply;
@@ -55,8 +54,13 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
 /// `POST /v1/token/refresh`: a new access token for a refresh token.
 async fn refresh(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     let shown = reply::bearer_of(req.headers());
-    match state.tokens.verify(shown, wall_ms(), 0) {
-        Ok(claims) if claims.kind == Kind::Refresh => fresh(claims.uid, &state),
+    match state
+        .tokens
+        .verify(shown, state.services.clock.wall_ms(), 0)
+    {
+        Ok(claims) if claims.kind == Kind::Refresh => {
+            fresh(claims.uid, claims.iat_ms, &state).await
+        }
         Ok(_) => reply::refused(&reply::token(&TokenError::Invalid)),
         Err(error) => reply::refused(&reply::token(&error)),
     }
@@ -77,7 +81,10 @@ async fn dev_token(
         Err(error) => return reply::refused(&reply::body(&error)),
     };
     match serde_json::from_slice::<DevLogin>(&body) {
-        Ok(login) => fresh(Uid(login.uid), &state),
+        Ok(login) => {
+            let now = state.services.clock.wall_ms();
+            fresh(Uid(login.uid), Some(now), &state).await
+        }
         Err(error) => reply::refused(&Fault::because(
             Code::BadFrame,
             format!("{{\"uid\":NUMBER}} is needed: {error}"),
@@ -85,11 +92,24 @@ async fn dev_token(
     }
 }
 
-fn fresh(uid: Uid, state: &AppState) -> HttpResponse {
-    let exp_ms = wall_ms().saturating_add(state.settings.auth.token_ttl_ms);
+/// An access token for a user who comes with something issued then, Unix milliseconds.
+async fn fresh(uid: Uid, issued_ms: Option<u64>, state: &AppState) -> HttpResponse {
+    // Dated before it is admitted: tokens that are invalidated a moment later take this one with them.
+    let now = state.services.clock.wall_ms();
+    let did = None;
+    let admit = Op::Admit {
+        uid,
+        did,
+        issued_ms,
+    };
+    if let Err(fault) = state.commit(admit).await {
+        return reply::refused(&fault);
+    }
+    let exp_ms = now.saturating_add(state.settings.auth.token_ttl_ms);
     let claims = Claims {
         uid,
         exp_ms,
+        iat_ms: Some(now),
         kind: Kind::Access,
     };
     match state.tokens.mint(&claims) {

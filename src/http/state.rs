@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::oneshot;
+
 use crate::actor::device::Services;
+use crate::actor::dispatch::Asker;
+use crate::code::Code;
 use crate::codec::json::Json;
 use crate::config::{Secret, Settings};
 use crate::id::Hashids;
+use crate::message::{Answer, Fault, Op};
 use crate::token::Tokens;
 
 /// Shared by all workers of both listeners.
@@ -44,6 +49,18 @@ impl AppState {
             hashids,
             admin_token,
             draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks the committer and waits until its answer is durable.
+    pub async fn commit(&self, op: Op) -> Result<Answer, Fault> {
+        let (waiting, answer) = oneshot::channel();
+        let submitted = self.services.commits.submit(Asker::Waiting(waiting), op);
+        submitted.map_err(|_| Fault::new(Code::Busy).later(self.services.rules.retry_ms))?;
+        match answer.await {
+            Ok(Answer::Refused(refusal)) => Err(Fault::new(refusal.code())),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(Fault::new(Code::Storage)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`Device::deadline`]. The order of two effects matters to the promise: a device is registered before its head is
 //! read, so that whatever is committed afterwards is announced to it.
 
+mod access;
 mod acks;
 mod answers;
 mod attach;
@@ -43,6 +44,8 @@ pub struct Rules {
     pub retry_ms: u64,
     /// How often a connected device is noted as seen, milliseconds.
     pub seen_every_ms: u64,
+    /// How long a message waits, milliseconds.
+    pub ttl_ms: u64,
 }
 
 impl Rules {
@@ -118,7 +121,10 @@ struct Session {
     sent: SentLog,
     page: Pages,
     good_until: u64,
+    issued_ms: Option<u64>,
     noticed: bool,
+    /// An operator has ended it.
+    barred: bool,
 }
 
 /// Pages are large: one at a time is asked for, and written before the next.
@@ -253,7 +259,11 @@ impl Device {
 
     /// A client asks something on that connection.
     pub fn command(&mut self, now: u64, epoch: Epoch, command: Command) {
-        if self.session_mut(epoch).is_none() {
+        let Some(session) = self.session_mut(epoch) else {
+            return;
+        };
+        // A client may ignore that it was told to go; what it has, it has.
+        if session.barred && !matches!(command, Command::Ack(_)) {
             return;
         }
         match command {
@@ -323,8 +333,21 @@ impl Device {
         self.start(Walk::Signal(signal))
     }
 
-    /// Copy after the first: written unless an earlier one still waits. `last` ends the delivery.
-    pub fn resend(&mut self, slot: Slot, last: bool) -> Resend {
+    /// Copy after the first: written unless an earlier one still waits. `last` ends the delivery, and so does the
+    /// message's expiry.
+    pub fn resend(&mut self, now: u64, slot: Slot, last: bool) -> Resend {
+        if let Some(Walk::Row(row)) = self.walking.get(&slot)
+            && row.is_expired(now, self.rules.ttl_ms)
+        {
+            self.walking_rows.remove(&row.seq);
+            self.walking.remove(&slot);
+            self.effects.push_back(Effect::Halt {
+                slot,
+                parked: false,
+            });
+            self.fill();
+            return Resend::Over;
+        }
         let window = self.rules.deliver_window as u64;
         let (Some(walk), Some(session)) = (self.walking.get(&slot), self.current.as_mut()) else {
             return Resend::Over;

@@ -121,11 +121,21 @@ impl Inbox {
         })
     }
 
+    /// Which of these rows the device still has to acknowledge; none if the device is not known.
+    pub fn owed(&self, did: &Did, seqs: &Ranges) -> Option<Ranges> {
+        let device = self.devices.get(did)?;
+        Some(seqs.within(1, self.head).difference(&device.acks))
+    }
+
     /// Takes a device's acknowledgement; none if the device is not known.
     pub fn ack(&mut self, did: &Did, seqs: &Ranges) -> Option<Acknowledged> {
+        let fresh = self.owed(did, seqs)?;
         let device = self.devices.get_mut(did)?;
-        let fresh = seqs.within(1, self.head).difference(&device.acks);
         device.acks.union(&fresh);
+        // A row from after it was told shows that it goes on; an older one may have been on its way.
+        if device.resync < fresh.last() {
+            device.resync = None;
+        }
         self.any.union(&fresh);
         let mut gone = fresh.clone();
         for other in self.devices.values() {
@@ -133,25 +143,6 @@ impl Inbox {
         }
         self.raise_floor();
         Some(Acknowledged { fresh, gone })
-    }
-
-    /// Whether rows were given up for a device that has not gone on since.
-    pub fn must_resync(&self, did: &Did) -> bool {
-        let device = self.devices.get(did);
-        device.is_some_and(|device| device.resync.is_some())
-    }
-
-    /// Takes these acknowledgements of a device that was told to resync for a sign that it has; false if they are none.
-    pub fn goes_on(&mut self, did: &Did, fresh: &Ranges) -> bool {
-        let Some(device) = self.devices.get_mut(did) else {
-            return false;
-        };
-        // A row from before it was told may have been on its way.
-        let goes_on = device.resync < fresh.last();
-        if goes_on {
-            device.resync = None;
-        }
-        goes_on
     }
 
     /// Makes a device known, or finds where it stands; the ones that are `online` are seen now.
@@ -197,6 +188,20 @@ impl Inbox {
     /// Whether the device is known.
     pub fn knows(&self, did: &Did) -> bool {
         self.devices.contains_key(did)
+    }
+
+    /// Whether that device has the row, or has passed it.
+    pub fn is_acked_by(&self, did: &Did, seq: Seq) -> bool {
+        self.devices
+            .get(did)
+            .is_some_and(|device| device.acks.contains(seq))
+    }
+
+    /// Whether rows were given up for that device, which may not have heard of it.
+    pub fn is_lagging(&self, did: &Did) -> bool {
+        self.devices
+            .get(did)
+            .is_some_and(|device| device.resync.is_some())
     }
 
     /// Whether there is a device to forget.

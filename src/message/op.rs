@@ -2,9 +2,10 @@
 
 use crate::code::Code;
 use crate::id::{Did, MsgId, Seq, Uid};
+use crate::machine::access::{Access, Barred, Change, TooMany};
 use crate::machine::ranges::Ranges;
 
-use super::{Draft, Row, State};
+use super::{Draft, Fault, Row, State};
 
 /// 128 bits over a message's type and payload bytes.
 pub type Digest = u128;
@@ -51,6 +52,33 @@ pub enum Op {
         did: Did,
         /// Devices of the user that are connected, so that they do not have to make room for it.
         online: Vec<Did>,
+        /// When its token was issued, Unix milliseconds, if the token says so.
+        issued_ms: Option<u64>,
+    },
+    /// Whether a user may go on with another token, or get one.
+    Admit {
+        /// The user.
+        uid: Uid,
+        /// The device, if the token is for one.
+        did: Option<Did>,
+        /// When the token was issued, Unix milliseconds, if it says so.
+        issued_ms: Option<u64>,
+    },
+    /// Change what a user may do.
+    Restrict {
+        /// The user.
+        uid: Uid,
+        /// How.
+        change: Change,
+    },
+    /// What is forbidden to a user.
+    Access(Uid),
+    /// The users who are banned, or a device of theirs, in the order of their numbers.
+    Bans {
+        /// Those above this one; from the first if it is none.
+        after: Option<Uid>,
+        /// At most this many.
+        limit: usize,
     },
     /// A device is still there, or was until now.
     Seen {
@@ -94,8 +122,16 @@ pub enum Refusal {
     InboxFull,
     /// The device is not known any more.
     Forgotten,
+    /// The user or the device is banned.
+    Banned,
+    /// The token was issued before an instant that an operator has named.
+    TokenRevoked,
+    /// As many devices of the user are banned one by one as may be.
+    TooManyBans,
     /// The store failed; the outcome is unknown.
     Storage,
+    /// The disk is nearly full, and this is a new message; nothing was stored.
+    NearlyFull,
 }
 
 impl Refusal {
@@ -105,8 +141,38 @@ impl Refusal {
             Refusal::Conflict => Code::Conflict,
             Refusal::InboxFull => Code::InboxFull,
             Refusal::Forgotten => Code::NotFound,
+            Refusal::Banned => Code::Banned,
+            Refusal::TokenRevoked => Code::InvalidToken,
+            Refusal::TooManyBans => Code::BadFrame,
             Refusal::Storage => Code::Storage,
+            Refusal::NearlyFull => Code::Busy,
         }
+    }
+
+    /// What a client is told; where repeating helps soon, after `retry_ms` milliseconds.
+    pub fn fault(&self, retry_ms: u64) -> Fault {
+        match self {
+            Refusal::NearlyFull => {
+                let msg = "the disk is nearly full, no new message is taken";
+                Fault::because(self.code(), msg).later(retry_ms)
+            }
+            _ => Fault::new(self.code()),
+        }
+    }
+}
+
+impl From<Barred> for Refusal {
+    fn from(barred: Barred) -> Refusal {
+        match barred {
+            Barred::Banned => Refusal::Banned,
+            Barred::TokenRevoked => Refusal::TokenRevoked,
+        }
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(_: TooMany) -> Refusal {
+        Refusal::TooManyBans
     }
 }
 
@@ -139,10 +205,23 @@ pub enum Answer {
     Head(Seq),
     /// To [`Op::Status`], in its order.
     Status(Vec<(Target, State)>),
-    /// To [`Op::Seen`] and [`Op::Sweep`].
+    /// To [`Op::Restrict`] and [`Op::Access`]: what is forbidden now.
+    Access(Access),
+    /// To [`Op::Bans`].
+    Bans(Bans),
+    /// To [`Op::Seen`], [`Op::Admit`] and [`Op::Sweep`].
     Done,
     /// To any of them.
     Refused(Refusal),
+}
+
+/// A page of users who are banned, or have a banned device.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Bans {
+    /// In the order of their numbers.
+    pub users: Vec<(Uid, Access)>,
+    /// Every user up to this one has been looked at; none if there are no more.
+    pub next: Option<Uid>,
 }
 
 /// The news for a sender that a device of its reader has a message.

@@ -2,25 +2,30 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
-use crate::clock::Clock;
-use crate::message::{Answer, Op, Refusal};
+use crate::clock::{Clock, Mark};
+use crate::id::Seq;
+use crate::message::{Answer, Op, Refusal, Target};
 use crate::metrics::Metrics;
 
-use super::ledger::{Committed, Ledger, News};
-use super::{Engine, EngineError};
+use super::health::Health;
+use super::ledger::{self, Committed, Ledger, News};
+use super::{Batch, Engine, EngineError, record};
 
 /// Requests that may wait for the committer, from all devices together.
 const QUEUE: usize = 65_536;
-/// Requests that share one flush.
-const GATHER: usize = 1024;
+/// Bytes that requests in the committer's hands may hold together.
+const QUEUE_BYTES: usize = 256 << 20;
+/// Requests that share one flush, and the bytes after which no more of them do.
+const GATHER: (usize, usize) = (1024, 16 << 20);
 /// How often the housekeeping takes a step.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// How often the store is told the server's time, for the next start.
+const MARK_EVERY: Duration = Duration::from_secs(60);
 /// The first and the longest wait before a failed engine is opened again.
 const REOPEN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -37,6 +42,7 @@ pub struct Busy;
 /// The way to the committer.
 pub struct CommitQueue<A> {
     requests: SyncSender<Request<A>>,
+    held: Arc<AtomicUsize>,
     health: Health,
 }
 
@@ -44,23 +50,9 @@ impl<A> Clone for CommitQueue<A> {
     fn clone(&self) -> Self {
         CommitQueue {
             requests: self.requests.clone(),
+            held: self.held.clone(),
             health: self.health.clone(),
         }
-    }
-}
-
-/// Whether the store takes requests, and if not, why.
-#[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<Option<String>>>);
-
-impl Health {
-    /// Why the store takes nothing; none while it does.
-    pub fn trouble(&self) -> Option<String> {
-        self.0.lock().clone()
-    }
-
-    fn set(&self, trouble: Option<String>) {
-        *self.0.lock() = trouble;
     }
 }
 
@@ -72,11 +64,19 @@ enum Request<A> {
 impl<A: Send + 'static> CommitQueue<A> {
     /// Asks; the answer goes to the outlet with `asker`, which comes back if there is no room.
     pub fn submit(&self, asker: A, op: Op) -> Result<(), (Busy, A)> {
+        let bytes = weight(&op);
+        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            return Err((Busy, asker));
+        }
         match self.requests.try_send(Request::Commit(asker, op)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => match request
             {
-                Request::Commit(asker, _) => Err((Busy, asker)),
+                Request::Commit(asker, op) => {
+                    self.held.fetch_sub(weight(&op), Ordering::Relaxed);
+                    Err((Busy, asker))
+                }
                 Request::End => Ok(()),
             },
         }
@@ -94,6 +94,22 @@ impl<A: Send + 'static> CommitQueue<A> {
     }
 }
 
+/// The bytes that a request takes besides its place in the queue, as far as its sender chooses them.
+fn weight(op: &Op) -> usize {
+    match op {
+        Op::Append(append) => append.draft.payload.len(),
+        Op::Ack { seqs, .. } => seqs.iter().count() * size_of::<(Seq, Seq)>(),
+        Op::Status { of, .. } => {
+            of.len() * size_of::<Target>() + of.iter().map(id_len).sum::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+fn id_len(target: &Target) -> usize {
+    target.id.as_str().len()
+}
+
 /// Starts the committer on a thread of its own.
 pub fn start<A: Send + 'static>(
     engine: Arc<dyn Engine>,
@@ -105,7 +121,8 @@ pub fn start<A: Send + 'static>(
     let (requests, waiting) = sync_channel(QUEUE);
     let queue = CommitQueue {
         requests,
-        health: Health::default(),
+        held: Arc::default(),
+        health: Health::new(metrics.clone()),
     };
     let mut committer = Committer {
         engine,
@@ -113,8 +130,12 @@ pub fn start<A: Send + 'static>(
         clock,
         metrics,
         outlet,
+        held: queue.held.clone(),
         health: queue.health.clone(),
+        mark_at: Instant::now(),
         reopen: None,
+        opened: None,
+        doubtful: Vec::new(),
     };
     let thread = std::thread::Builder::new()
         .name("committer".into())
@@ -128,9 +149,16 @@ struct Committer<O> {
     clock: Clock,
     metrics: Metrics,
     outlet: O,
+    held: Arc<AtomicUsize>,
     health: Health,
-    /// After an error: when to open the engine again, and how long to wait after that.
+    /// When the store is told the time again.
+    mark_at: Instant,
+    /// After an error: when to open the engine again, and how long was waited for that.
     reopen: Option<(Instant, Duration)>,
+    /// When it was opened again last, and how long was waited for that.
+    opened: Option<(Instant, Duration)>,
+    /// Who would have heard of the commit that failed: the store may hold it after all.
+    doubtful: Vec<News>,
 }
 
 impl<O> Committer<O> {
@@ -147,23 +175,31 @@ impl<O> Committer<O> {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let (mut askers, mut ops, mut ended) = (Vec::new(), Vec::new(), false);
+            let mut bytes = 0;
             let mut next = first;
             while let Some(request) = next {
                 match request {
                     Request::Commit(asker, op) => {
+                        bytes += weight(&op);
                         askers.push(asker);
                         ops.push(op);
                     }
                     Request::End => ended = true,
                 }
-                let full = ended || ops.len() >= GATHER;
+                let full = ended || ops.len() >= GATHER.0 || bytes >= GATHER.1;
                 next = if full { None } else { waiting.try_recv().ok() };
             }
             if Instant::now() >= sweep_at {
                 sweep_at = Instant::now() + SWEEP_EVERY;
                 ops.push(Op::Sweep);
+                self.clock.follow();
+            }
+            if ended {
+                self.mark_at = Instant::now();
             }
             self.commit(askers, &ops);
+            drop(ops);
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
             if ended {
                 return;
             }
@@ -174,22 +210,17 @@ impl<O> Committer<O> {
     where
         O: Outlet<A>,
     {
-        let begun = Instant::now();
         let done = match self.ready() {
             true => self.write(ops),
-            false => Err(None),
+            false => None,
         };
         match done {
-            Ok(done) => {
-                self.metrics.committed(&done.tally, begun.elapsed());
+            Some(done) => {
                 // The sweep, last in the batch, has no asker.
                 let answers = askers.into_iter().zip(done.answers).collect();
                 self.publish(answers, done.news);
             }
-            Err(error) => {
-                if let Some(error) = error {
-                    self.fail(&error);
-                }
+            None => {
                 let storage = || Answer::Refused(Refusal::Storage);
                 let answers = askers.into_iter().map(|asker| (asker, storage()));
                 self.publish(answers.collect(), Vec::new());
@@ -210,59 +241,121 @@ impl<O> Committer<O> {
         }
     }
 
-    /// A panic of the engine is an error like others: it must not end the only writer.
-    fn write(&mut self, ops: &[Op]) -> Result<Committed, Option<EngineError>> {
-        let now = self.clock.now_ms();
-        let (ledger, engine, metrics) = (&mut self.ledger, &self.engine, &self.metrics);
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let done = ledger.commit(now, ops)?;
-            if done.tally.wrote {
-                let begun = Instant::now();
-                engine.flush()?;
-                metrics.flushed(ops.len(), begun.elapsed());
+    /// Commits and flushes; none if the store failed.
+    fn write(&mut self, ops: &[Op]) -> Option<Committed> {
+        let (begun, now) = (Instant::now(), self.clock.now_ms());
+        self.ledger.take_new(!self.health.is_nearly_full());
+        let done = match guarded(|| self.ledger.commit(now, ops)) {
+            Ok(done) => done,
+            Err(error) => {
+                self.doubtful = self.ledger.reset();
+                self.fail(&error);
+                return None;
             }
-            Ok(done)
-        }));
-        attempt
-            .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))))
-            .map_err(Some)
+        };
+        let mark = match self.mark_at <= begun {
+            true => self.clock.mark(),
+            false => None,
+        };
+        if done.tally.wrote || mark.is_some() {
+            let begun = Instant::now();
+            if let Err(error) = guarded(|| self.flush(mark.as_ref())) {
+                self.ledger.reset();
+                self.doubtful = done.news;
+                self.fail(&error);
+                return None;
+            }
+            self.metrics.flushed(ops.len(), begun.elapsed());
+        }
+        if self.mark_at <= begun {
+            self.mark_at = begun + MARK_EVERY;
+        }
+        self.metrics.committed(&done.tally, begun.elapsed());
+        Some(done)
     }
 
+    /// Makes durable what was applied, and where the server's time stands if it is to be told.
+    fn flush(&self, mark: Option<&Mark>) -> Result<(), EngineError> {
+        if let Some(mark) = mark {
+            self.engine.apply(marking(mark)?)?;
+        }
+        self.engine.flush()
+    }
+
+    /// A store that fails soon after it was opened is left alone for longer each time.
     fn fail(&mut self, error: &EngineError) {
         log::error!("the store failed, its requests are refused until it is open again: {error}");
-        self.health.set(Some(error.to_string()));
-        self.ledger.reset();
-        self.reopen = Some((Instant::now() + REOPEN_AFTER.0, REOPEN_AFTER.0));
+        self.metrics.store_failed();
+        self.health.engine(Some(error.to_string()));
+        let wait = match self.opened {
+            Some((at, wait)) if at.elapsed() < REOPEN_AFTER.1 => (wait * 2).min(REOPEN_AFTER.1),
+            _ => REOPEN_AFTER.0,
+        };
+        self.reopen = Some((Instant::now() + wait, wait));
     }
 
     /// Opens a failed engine again when it is time; false while it stays closed.
-    fn ready(&mut self) -> bool {
+    fn ready<A: Send + 'static>(&mut self) -> bool
+    where
+        O: Outlet<A>,
+    {
         let Some((at, wait)) = self.reopen else {
             return true;
         };
         if Instant::now() < at {
             return false;
         }
-        let engine = &self.engine;
-        let opened = catch_unwind(AssertUnwindSafe(|| engine.reopen()))
-            .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))));
-        match opened {
-            Ok(()) => {
+        match guarded(|| self.open_again()) {
+            Ok((rows, news)) => {
                 log::warn!("the store is open again");
-                self.health.set(None);
-                self.ledger.reset();
+                self.metrics.found_rows(rows);
+                self.health.engine(None);
                 self.reopen = None;
+                self.opened = Some((Instant::now(), wait));
+                self.doubtful.clear();
+                self.publish(Vec::new(), news);
                 true
             }
             Err(error) => {
                 log::error!("the store cannot be opened again: {error}");
-                self.health.set(Some(error.to_string()));
+                self.metrics.store_failed();
+                self.health.engine(Some(error.to_string()));
+                self.ledger.reset();
                 let wait = (wait * 2).min(REOPEN_AFTER.1);
                 self.reopen = Some((Instant::now() + wait, wait));
                 false
             }
         }
     }
+
+    /// An engine that opens need not write, and what a failed batch left in it is counted and told nowhere: how many
+    /// rows there are, and who has to hear of what is there.
+    fn open_again(&mut self) -> Result<(i64, Vec<News>), EngineError> {
+        self.engine.reopen()?;
+        ledger::write_layout(&*self.engine)?;
+        let news = self.ledger.settle(&self.doubtful)?;
+        Ok((ledger::count_rows(&*self.engine)?, news))
+    }
+}
+
+/// A panic of the engine is an error like others: it must not end the only writer.
+fn guarded<T>(act: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|panic| Err(EngineError::Failed(describe(&*panic))))
+}
+
+fn marking(mark: &Mark) -> Result<Batch, EngineError> {
+    let mut batch = Batch::default();
+    batch.put(record::CLOCK_KEY.to_vec(), record::encode(mark)?);
+    Ok(batch)
+}
+
+/// Where the server's time stood when it was last told to the store.
+pub fn read_mark(engine: &dyn Engine) -> Result<Option<Mark>, EngineError> {
+    let found = engine.get(record::CLOCK_KEY)?;
+    found
+        .map(|bytes| record::decode(record::CLOCK_KEY, &bytes))
+        .transpose()
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {

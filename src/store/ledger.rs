@@ -4,18 +4,21 @@
 //! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
+mod access;
+mod doubt;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::id::{Did, Seq, Uid};
+use crate::machine::access::Access;
 use crate::machine::dedupe::{self, Entry, Verdict};
 use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
 use crate::message::{
     Accepted, Acked, Answer, Append, Attached, Message, Op, Page, Read, Receipt, Refusal, Row,
-    State, Target,
+    State, Target, is_expired,
 };
 
 use super::record::{self, RowRef};
@@ -72,6 +75,13 @@ pub enum News {
         /// The device.
         did: Did,
     },
+    /// An operator has changed what that user may do: for every process of the user, announced to or not.
+    Restricted {
+        /// The user.
+        uid: Uid,
+        /// What is forbidden after this batch.
+        access: Arc<Access>,
+    },
 }
 
 /// What a batch of requests came to.
@@ -108,8 +118,9 @@ pub struct Ledger {
     dirty: HashSet<Uid>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
-    /// Devices that have heard that rows were given up for them.
-    told: HashSet<(Uid, Did)>,
+    takes_new: bool,
+    /// Whose access the batch at hand has changed, and into what.
+    restricted: BTreeMap<Uid, Access>,
     done: Committed,
 }
 
@@ -123,7 +134,8 @@ impl Ledger {
             dirty: HashSet::new(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
-            told: HashSet::new(),
+            takes_new: true,
+            restricted: BTreeMap::new(),
             done: Committed::default(),
         }
     }
@@ -151,10 +163,6 @@ impl Ledger {
         if self.inboxes.len() > CACHED_USERS {
             self.inboxes.clear();
         }
-        // Whoever is told once more loses nothing by it.
-        if self.told.len() > CACHED_USERS {
-            self.told.clear();
-        }
         Ok(std::mem::take(&mut self.done))
     }
 
@@ -162,7 +170,23 @@ impl Ledger {
         match op {
             Op::Append(append) => self.append(now, append),
             Op::Ack { reader, did, seqs } => self.ack(now, *reader, did, seqs),
-            Op::Attach { uid, did, online } => self.attach(now, *uid, did, online),
+            Op::Attach {
+                uid,
+                did,
+                online,
+                issued_ms,
+            } => match self.access(*uid)?.admit(Some(did), *issued_ms) {
+                Ok(()) => self.attach(now, *uid, did, online),
+                Err(barred) => Ok(Answer::Refused(barred.into())),
+            },
+            Op::Admit {
+                uid,
+                did,
+                issued_ms,
+            } => self.admit(*uid, did.as_ref(), *issued_ms),
+            Op::Restrict { uid, change } => self.restrict(*uid, change),
+            Op::Access(uid) => Ok(Answer::Access(self.access(*uid)?)),
+            Op::Bans { after, limit } => self.bans(*after, *limit),
             Op::Seen { uid, did } => self.seen(now, *uid, did),
             Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
             Op::Status { from, of } => self.status(now, *from, of),
@@ -177,15 +201,31 @@ impl Ledger {
             News::Forgotten { uid, did } => !inboxes.get(uid).is_some_and(|i| i.knows(did)),
             _ => true,
         });
+        let restricted = self.restricted_news();
+        self.done.news.extend(restricted);
     }
 
-    /// Forgets everything but the engine, after an error.
-    pub fn reset(&mut self) {
+    /// Forgets everything but the engine, after an error; returns the news of the commit that did not end.
+    pub fn reset(&mut self) -> Vec<News> {
         self.inboxes.clear();
         self.dirty.clear();
-        self.told.clear();
         self.batch = Batch::default();
-        self.done = Committed::default();
+        let mut news = std::mem::take(&mut self.done).news;
+        news.extend(self.restricted_news());
+        news
+    }
+
+    /// Whether messages that are not known yet are taken; true at first.
+    pub fn take_new(&mut self, takes_new: bool) {
+        self.takes_new = takes_new;
+    }
+
+    fn restricted_news(&mut self) -> impl Iterator<Item = News> + use<> {
+        let restricted = std::mem::take(&mut self.restricted).into_iter();
+        restricted.map(|(uid, access)| {
+            let access = Arc::new(access);
+            News::Restricted { uid, access }
+        })
     }
 
     fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {
@@ -198,10 +238,11 @@ impl Ledger {
         let key = record::dedupe_key(to, from, &draft.id);
         let found: Option<Entry> = self.load(&key)?;
         match dedupe::judge(found, *digest, now, self.policy.dedupe_ms()) {
+            Verdict::New if !self.takes_new => return Ok(Answer::Refused(Refusal::NearlyFull)),
             Verdict::New => {}
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
             Verdict::Repeat(entry) => {
-                let state = self.state_of(to, &entry)?;
+                let state = self.state_of(now, to, &entry)?;
                 if state == State::Accepted {
                     // A commit whose answer was an error may have written the row and told nobody.
                     let head = self.inbox(to)?.head();
@@ -218,13 +259,16 @@ impl Ledger {
         self.make_room(PER_MESSAGE)?;
         let bounds = self.policy.bounds;
         if self.inbox(to)?.is_full(&bounds) {
-            return Ok(Answer::Refused(Refusal::InboxFull));
+            self.relieve(to, now)?;
+            if self.inbox(to)?.is_full(&bounds) {
+                return Ok(Answer::Refused(Refusal::InboxFull));
+            }
+            self.make_room(PER_MESSAGE)?;
         }
         let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(to)?.append(&bounds) else {
             return Ok(Answer::Refused(Refusal::InboxFull));
         };
         for did in lagging {
-            self.told.insert((to, did.clone()));
             self.done.news.push(News::Lagging { uid: to, did });
         }
         let message = Message {
@@ -276,17 +320,28 @@ impl Ledger {
         did: &Did,
         seqs: &Ranges,
     ) -> Result<Answer, EngineError> {
+        let Some(owed) = self.inbox(reader)?.owed(did, seqs) else {
+            return Ok(Answer::Refused(Refusal::Forgotten));
+        };
+        let mut rows = Vec::new();
+        for seq in owed.values() {
+            match self.row(reader, seq)? {
+                // Its sender may have been told already that it has expired.
+                Some(row) if self.has_expired(row.server_ts, now) => {
+                    self.expire(reader, seq, row)?
+                }
+                Some(row) => rows.push((seq, row)),
+                None => {}
+            }
+        }
         self.make_room(1)?;
         let before = self.inbox(reader)?.delivered();
         let Some(done) = self.inbox_mut(reader)?.ack(did, seqs) else {
             return Ok(Answer::Refused(Refusal::Forgotten));
         };
         self.done.tally.delivered += self.inbox(reader)?.delivered() - before;
-        if self.inbox(reader)?.must_resync(did) {
-            self.go_on(reader, did, &done.fresh)?;
-        }
-        for seq in done.fresh.values() {
-            if let Some(row) = self.row(reader, seq)? {
+        for (seq, row) in rows {
+            if done.fresh.contains(seq) {
                 if done.gone.contains(seq) {
                     self.remove(reader, seq, &row)?;
                 }
@@ -302,20 +357,6 @@ impl Ledger {
         Ok(Answer::Acked(Acked {
             fresh: done.fresh.len(),
         }))
-    }
-
-    /// A device for which rows were given up acknowledges others. The news of a batch that was refused and written all
-    /// the same has reached nobody, so one that has not heard of it is told, and told at its logins until it has.
-    fn go_on(&mut self, uid: Uid, did: &Did, fresh: &Ranges) -> Result<(), EngineError> {
-        let name = (uid, did.clone());
-        if !self.told.contains(&name) {
-            let did = did.clone();
-            self.done.news.push(News::Lagging { uid, did });
-            self.told.insert(name);
-        } else if self.inbox_mut(uid)?.goes_on(did, fresh) {
-            self.told.remove(&name);
-        }
-        Ok(())
     }
 
     fn attach(
@@ -337,9 +378,6 @@ impl Ledger {
             self.done.news.push(News::Forgotten { uid, did });
         }
         self.remove_rows(uid, &gone)?;
-        if resync {
-            self.told.insert((uid, did.clone()));
-        }
         Ok(Answer::Attached(Attached { acks, resync }))
     }
 
@@ -358,7 +396,7 @@ impl Ledger {
             let key = record::dedupe_key(target.to, from, &target.id);
             let state = match self.load::<Entry>(&key)? {
                 Some(entry) if !dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) => {
-                    self.state_of(target.to, &entry)?
+                    self.state_of(now, target.to, &entry)?
                 }
                 _ => State::Unknown,
             };
@@ -367,14 +405,20 @@ impl Ledger {
         Ok(Answer::Status(states))
     }
 
-    fn state_of(&mut self, to: Uid, entry: &Entry) -> Result<State, EngineError> {
+    fn state_of(&mut self, now: u64, to: Uid, entry: &Entry) -> Result<State, EngineError> {
         if entry.expired {
             return Ok(State::Expired);
         }
         match self.inbox(to)?.is_delivered(entry.seq) {
             true => Ok(State::Delivered),
+            // The sweep has not come to it yet.
+            false if self.has_expired(entry.server_ts, now) => Ok(State::Expired),
             false => Ok(State::Accepted),
         }
+    }
+
+    fn has_expired(&self, server_ts: u64, now: u64) -> bool {
+        is_expired(server_ts, now, self.policy.ttl_ms)
     }
 
     /// The row, if it is there and can be read: a damaged one must not keep the others of its inbox.
@@ -481,14 +525,19 @@ pub fn prepare(engine: &dyn Engine) -> Result<bool, EngineError> {
             "the store names no layout and is not empty (first key {key}): it was not written by yizhan"
         )));
     }
+    write_layout(engine)?;
+    Ok(true)
+}
+
+/// Writes the layout, which is a try as well: an engine that could be opened may still have no room.
+pub fn write_layout(engine: &dyn Engine) -> Result<(), EngineError> {
     let mut batch = Batch::default();
     batch.put(
         record::LAYOUT_KEY.to_vec(),
         record::encode(&record::LAYOUT)?,
     );
     engine.apply(batch)?;
-    engine.flush()?;
-    Ok(true)
+    engine.flush()
 }
 
 /// How many rows wait in all inboxes.

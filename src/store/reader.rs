@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -10,9 +11,9 @@ use parking_lot::Mutex;
 use crate::clock::Clock;
 use crate::message::{Page, Read};
 
-use super::Engine;
 use super::committer::Busy;
 use super::ledger::read_page;
+use super::{Engine, EngineError};
 
 /// Reads that may wait: a device has at most a pull and a window of syncs outstanding.
 const QUEUE: usize = 65_536;
@@ -58,16 +59,20 @@ pub fn start<A: Send + 'static>(
     let (requests, waiting) = sync_channel(QUEUE);
     let waiting = Arc::new(Mutex::new(waiting));
     let outlet = Arc::new(outlet);
+    let failing = Arc::new(AtomicBool::new(false));
     let threads = (0..READERS)
         .map(|number| {
             let (engine, waiting, outlet) = (engine.clone(), waiting.clone(), outlet.clone());
+            let clock = clock.clone();
+            let failing = failing.clone();
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
                 .spawn(move || {
                     while let Some((asker, read)) = take(&waiting) {
                         let oldest = clock.now_ms().saturating_sub(ttl_ms);
                         let page = read_safely(&*engine, &read, oldest);
-                        outlet.page(asker, page);
+                        report(&failing, page.as_ref().err());
+                        outlet.page(asker, page.ok());
                     }
                 })
         })
@@ -76,17 +81,19 @@ pub fn start<A: Send + 'static>(
 }
 
 /// A panic of the engine is an error like others: it must not end the reader, and whoever asked must hear.
-fn read_safely(engine: &dyn Engine, read: &Read, oldest: u64) -> Option<Page> {
-    match catch_unwind(AssertUnwindSafe(|| read_page(engine, read, oldest))) {
-        Ok(Ok(page)) => Some(page),
-        Ok(Err(error)) => {
-            log::error!("rows could not be read: {error}");
-            None
-        }
-        Err(_) => {
-            log::error!("rows could not be read: the engine panicked");
-            None
-        }
+fn read_safely(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {
+    let attempt = catch_unwind(AssertUnwindSafe(|| read_page(engine, read, oldest)));
+    attempt.unwrap_or_else(|_| Err(EngineError::Failed("the engine panicked".into())))
+}
+
+/// Says when reads begin to fail and when they work again: each device tries again several times a second, and a disk
+/// that is full has no room for a line about each.
+fn report(failing: &AtomicBool, error: Option<&EngineError>) {
+    let failed = failing.swap(error.is_some(), Ordering::Relaxed);
+    match error {
+        Some(error) if !failed => log::error!("rows cannot be read: {error}"),
+        None if failed => log::warn!("rows can be read again"),
+        _ => {}
     }
 }
 

@@ -15,6 +15,9 @@ pub const LAYOUT: u32 = 1;
 /// Under this key stands the layout of the store, as a number.
 pub const LAYOUT_KEY: &[u8] = b"m/layout";
 
+/// Under this key stands a [`crate::clock::Mark`].
+pub const CLOCK_KEY: &[u8] = b"m/clock";
+
 /// What every inbox key begins with.
 pub const INBOX: u8 = b'i';
 /// What every body key begins with.
@@ -23,6 +26,8 @@ pub const BODY: u8 = b'b';
 pub const DEDUPE: u8 = b'd';
 /// What every user key begins with.
 pub const USER: u8 = b'u';
+/// What every access key begins with.
+pub const ACCESS: u8 = b'a';
 
 /// An inbox row: a reference to a body that other inboxes may share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,9 +46,12 @@ pub struct RowRef {
 
 /// Key of a user's [`crate::machine::inbox::Inbox`].
 pub fn user_key(uid: Uid) -> Vec<u8> {
-    let mut key = vec![USER];
-    key.extend(uid.0.to_be_bytes());
-    key
+    of_user(USER, uid)
+}
+
+/// Key of a user's [`crate::machine::access::Access`], which is there only while something is forbidden.
+pub fn access_key(uid: Uid) -> Vec<u8> {
+    of_user(ACCESS, uid)
 }
 
 /// Key of a [`RowRef`].
@@ -70,7 +78,12 @@ pub fn row_place(key: &[u8]) -> Option<(Uid, Seq)> {
     Some((Uid(u64::from_be_bytes(uid)), u64::from_be_bytes(seq)))
 }
 
-/// The user in the key of an inbox.
+/// Key before every row of the users behind this one; none behind the last.
+pub fn user_after(uid: Uid) -> Option<Vec<u8>> {
+    Some(place(INBOX, Uid(uid.0.checked_add(1)?), 0))
+}
+
+/// The user in the key of an inbox, or of what is forbidden.
 pub fn user_of(key: &[u8]) -> Option<Uid> {
     let uid = key.get(1..9)?.try_into().ok()?;
     Some(Uid(u64::from_be_bytes(uid)))
@@ -86,6 +99,12 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, EngineError> {
 pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, EngineError> {
     postcard::from_bytes(bytes)
         .map_err(|e| EngineError::Damaged(format!("damaged record at {}: {e}", key.escape_ascii())))
+}
+
+fn of_user(table: u8, uid: Uid) -> Vec<u8> {
+    let mut key = vec![table];
+    key.extend(uid.0.to_be_bytes());
+    key
 }
 
 fn place(table: u8, uid: Uid, seq: u64) -> Vec<u8> {

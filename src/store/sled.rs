@@ -4,13 +4,14 @@
 //! operating system, which survives a killed process; an fdatasync of its file follows, for a lost power supply.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
+use rustix::fs::Advice;
 
 use super::{Batch, Engine, EngineError};
 
@@ -122,14 +123,14 @@ impl Engine for SledEngine {
 
 impl Open {
     fn new(dir: &Path) -> Result<Open, EngineError> {
+        go_by_the_disk(dir)?;
         remove_half_written_snapshots(dir)?;
-        let db = open_when_released(
-            &::sled::Config::default()
-                .path(dir)
-                .mode(::sled::Mode::HighThroughput)
-                .cache_capacity(CACHE_BYTES)
-                .flush_every_ms(None),
-        )?;
+        let db = ::sled::Config::default()
+            .path(dir)
+            .mode(::sled::Mode::HighThroughput)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .open()?;
         let open = Open {
             db,
             log: File::open(dir.join("db"))?,
@@ -145,21 +146,50 @@ impl Open {
     }
 }
 
-/// The threads of a database that was dropped let go of its files a little later.
-fn open_when_released(config: &::sled::Config) -> ::sled::Result<::sled::Db> {
-    let until = Instant::now() + RELEASE_MAX;
-    loop {
-        match config.open() {
-            Err(error) if is_locked(&error) && Instant::now() < until => {
-                std::thread::sleep(RELEASE_LOOK);
+/// Makes sure that what is read from here on is on the disk. The page cache may show more: what a killed process wrote
+/// and did not sync, and, after a sync that failed, pages that Linux calls clean though they were never written. So
+/// everything is synced once more, and the cached pages are let go.
+fn go_by_the_disk(dir: &Path) -> Result<(), EngineError> {
+    let log = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        log => log?,
+    };
+    lock_when_released(&log)?;
+    for dir in [dir.to_path_buf(), dir.join("blobs")] {
+        let entries = match fs::read_dir(&dir) {
+            // A kill in the moment of the first start: sled makes it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let file = File::open(entry.path())?;
+                file.sync_all()?;
+                rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).map_err(io::Error::from)?;
             }
-            opened => return opened,
         }
+        File::open(&dir)?.sync_all()?;
     }
+    Ok(())
 }
 
-fn is_locked(error: &::sled::Error) -> bool {
-    matches!(error, ::sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+/// The threads of a database that was dropped write and let go of its log a little later.
+fn lock_when_released(log: &File) -> Result<(), EngineError> {
+    let until = Instant::now() + RELEASE_MAX;
+    loop {
+        match log.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(RELEASE_LOOK);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let held = "the store is held open by somebody else";
+                return Err(EngineError::Failed(held.into()));
+            }
+        }
+    }
 }
 
 /// A kill while sled opens can leave a snapshot under the name it has before it is whole. The next open takes it for
@@ -235,7 +265,8 @@ mod tests {
         engine.flush().unwrap();
         drop(engine);
         fs::write(path.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
-        let hurt = open_when_released(&::sled::Config::default().path(&path));
+        lock_when_released(&File::open(path.join("db")).unwrap()).unwrap();
+        let hurt = ::sled::open(&path);
         assert!(
             hurt.is_err(),
             "this release is not hurt by it any more, so the remedy can go"
@@ -260,5 +291,37 @@ mod tests {
             assert!(there > 0, "values of this size no longer make files");
             assert_eq!(synced, there);
         }
+    }
+
+    /// Whether a page in each part of the file is in the page cache; none where that cannot be asked.
+    fn cached(file: &File) -> Option<Vec<bool>> {
+        let pages = (0..64).map(|part| {
+            let mut page = [0; 4096];
+            let mut into = [io::IoSliceMut::new(&mut page)];
+            let flags = rustix::io::ReadWriteFlags::NOWAIT;
+            match rustix::io::preadv2(file, &mut into, part << 16, flags) {
+                Ok(read) => Some(read > 0),
+                Err(rustix::io::Errno::AGAIN) => Some(false),
+                Err(_) => None,
+            }
+        });
+        pages.collect()
+    }
+
+    #[test]
+    fn a_store_is_opened_by_what_is_on_the_disk_and_not_by_what_is_cached() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SledEngine::open(dir.path()).unwrap());
+        let path = dir.path().join("blobs/large");
+        fs::write(&path, vec![7; 4 << 20]).unwrap();
+        let file = File::open(&path).unwrap();
+        let Some(before) = cached(&file) else {
+            println!("skipped: this file system does not tell what is cached");
+            return;
+        };
+        assert!(before.iter().all(|cached| *cached));
+        go_by_the_disk(dir.path()).unwrap();
+        let after = cached(&file).unwrap();
+        assert!(after.iter().any(|cached| !cached), "no page was let go");
     }
 }

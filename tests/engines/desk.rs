@@ -73,6 +73,7 @@ pub(crate) fn attach(uid: Uid, device: &str) -> Op {
         uid,
         did: did(device),
         online: Vec::new(),
+        issued_ms: None,
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use yizhan::id::Uid;
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{Answer, Op, Refusal, State, Target};
 use yizhan::store::ledger::{Ledger, News, prepare};
-use yizhan::store::{BATCH_MAX, Batch, Engine, EngineError, record};
+use yizhan::store::{BATCH_MAX, Batch, Engine, record};
 
 use super::desk::{
     ALICE, BOB, CAROL, Desk, POLICY, ROOMY, START, ack, attach, did, entries_of, forgotten, id,
     receipts, send, span,
 };
+use super::faulty::Faulty;
 use super::house::House;
 
 const TTL: u64 = POLICY.ttl_ms;
@@ -347,30 +347,6 @@ pub(crate) fn a_device_that_lags_too_far_is_told_to_resync<H: House>() {
     assert!(!desk.comes(BOB, "slow").resync);
 }
 
-pub(crate) fn a_device_that_missed_the_word_to_resync_is_told_when_it_acks<H: House>() {
-    let mut desk = Desk::<H>::open(POLICY);
-    desk.comes(BOB, "slow");
-    desk.comes(BOB, "phone");
-    for seq in 1..=10 {
-        desk.fill(1);
-        desk.acks(BOB, "phone", &[seq]);
-    }
-    desk.fill(1);
-    // The batch was written and refused: its news reached nobody, and the device stays connected.
-    desk.restart();
-    let done = desk.commit(&[ack(BOB, "slow", &[11])]);
-    let told = News::Lagging {
-        uid: BOB,
-        did: did("slow"),
-    };
-    assert!(done.news.contains(&told));
-    assert!(desk.comes(BOB, "slow").resync);
-    desk.fill(1);
-    let done = desk.commit(&[ack(BOB, "slow", &[12])]);
-    assert!(!done.news.contains(&told));
-    assert!(!desk.comes(BOB, "slow").resync);
-}
-
 pub(crate) fn a_row_expires_at_its_age_exactly<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.accepts(ALICE, BOB, "m1", "hello");
@@ -405,6 +381,36 @@ pub(crate) fn an_expired_row_was_never_delivered<H: House>() {
     assert_eq!(desk.comes(BOB, "web").acks, span(1, 1));
 }
 
+pub(crate) fn a_message_is_expired_for_its_sender_before_the_sweep_has_come<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.accepts(ALICE, BOB, "m1", "hello");
+    desk.now = START + TTL - 1;
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Accepted);
+    desk.now += 1;
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Expired);
+    assert_eq!(
+        desk.accepts(ALICE, BOB, "m1", "hello").state,
+        State::Expired
+    );
+}
+
+pub(crate) fn an_ack_of_an_expired_row_is_none_and_of_a_young_one_beside_it_counts<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.accepts(ALICE, BOB, "m1", "hello");
+    desk.now += 1;
+    desk.accepts(ALICE, BOB, "m2", "hello");
+    desk.now = START + TTL;
+    let done = desk.commit(&[ack(BOB, "phone", &[1, 2])]);
+    assert_eq!((done.tally.expired, done.tally.delivered), (1, 1));
+    assert_eq!(done.tally.rows, -2);
+    assert_eq!(receipts(&done).len(), 1);
+    desk.restart();
+    assert_eq!(desk.state(ALICE, BOB, "m1"), State::Expired);
+    assert_eq!(desk.state(ALICE, BOB, "m2"), State::Delivered);
+    assert_eq!(desk.comes(BOB, "phone").acks, span(1, 2));
+}
+
 pub(crate) fn a_row_that_some_device_acked_expires_as_delivered<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.comes(BOB, "phone");
@@ -421,11 +427,12 @@ pub(crate) fn a_row_that_some_device_acked_expires_as_delivered<H: House>() {
 pub(crate) fn an_expired_row_makes_room_in_a_full_inbox<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.fill(10);
-    desk.now += TTL;
+    desk.now += TTL - 1;
     let full = desk.refuses(ALICE, BOB, "m11", "hello");
     assert_eq!(full, Refusal::InboxFull);
-    desk.sweep();
+    desk.now += 1;
     assert_eq!(desk.accepts(ALICE, BOB, "m11", "hello").seq, 11);
+    assert_eq!(desk.seqs(BOB), [11], "and the sweep has not come");
 }
 
 pub(crate) fn a_dedupe_entry_is_forgotten_at_twice_the_age<H: House>() {
@@ -483,6 +490,24 @@ pub(crate) fn a_sweep_of_many_rows_goes_step_by_step_through_all_of_them<H: Hous
     assert_eq!(desk.keys(record::DEDUPE), 0);
 }
 
+pub(crate) fn a_sweep_passes_over_young_rows_without_looking_at_them<H: House>() {
+    let mut desk = Desk::<H>::open(ROOMY);
+    desk.accepts(ALICE, Uid(400), "old", "hello");
+    desk.now += TTL / 2;
+    // 4,000 young rows in 400 inboxes before the old one and behind it.
+    let sends: Vec<Op> = (0..8_000)
+        .map(|n| send(ALICE, Uid(n % 800), &format!("m{n}"), "hello"))
+        .collect();
+    desk.commit(&sends);
+    desk.now = START + TTL;
+    let swept = desk.sweep();
+    assert_eq!((swept.tally.expired, swept.tally.rows), (1, -1));
+    desk.now += TTL / 2;
+    let sweeps = (0..).take_while(|_| desk.sweep().tally.expired > 0);
+    assert!(sweeps.count() <= 17);
+    assert_eq!(desk.keys(record::INBOX), 0);
+}
+
 pub(crate) fn the_states_of_messages_are_told_in_the_order_asked<H: House>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.comes(BOB, "phone");
@@ -513,47 +538,9 @@ pub(crate) fn the_states_of_messages_are_told_in_the_order_asked<H: House>() {
     assert_eq!(answer, Answer::Status(expected.to_vec()));
 }
 
-/// An engine that minds the size of what it is given.
-struct Counting {
-    inner: Arc<dyn Engine>,
-    batches: Mutex<Vec<usize>>,
-}
-
-impl Engine for Counting {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.inner.get(key)
-    }
-
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), EngineError> {
-        self.inner.scan(from, to, visit)
-    }
-
-    fn apply(&self, batch: Batch) -> Result<(), EngineError> {
-        assert!(batch.len() <= BATCH_MAX, "a batch of {}", batch.len());
-        self.batches.lock().push(batch.len());
-        self.inner.apply(batch)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.inner.flush()
-    }
-
-    fn reopen(&self) -> Result<(), EngineError> {
-        self.inner.reopen()
-    }
-}
-
 pub(crate) fn five_thousand_requests_become_batches_of_at_most_256_writes<H: House>() {
     let house = H::build();
-    let engine = Arc::new(Counting {
-        inner: house.engine(),
-        batches: Mutex::default(),
-    });
+    let engine = Arc::new(Faulty::over(house.engine()));
     prepare(&*engine).unwrap();
     let mut ledger = Ledger::new(engine.clone(), ROOMY);
     let mut rng = fastrand::Rng::with_seed(3);
@@ -584,6 +571,7 @@ pub(crate) fn five_thousand_requests_become_batches_of_at_most_256_writes<H: Hou
     engine.flush().unwrap();
     assert!(engine.batches.lock().len() > 40);
     let largest = *engine.batches.lock().iter().max().unwrap();
+    assert!(largest <= BATCH_MAX, "a batch of {largest}");
     assert!(largest > BATCH_MAX / 2, "the batches are not used well");
 }
 

@@ -7,7 +7,7 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::dedupe;
 use yizhan::machine::inbox::{Bounds, Inbox};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Message, Op, Refusal, State};
+use yizhan::message::{Answer, Message, Op, Refusal, State, is_expired};
 use yizhan::store::ledger::Policy;
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::record::{self, RowRef};
@@ -124,7 +124,9 @@ impl Book {
                     let of = asked.entry(*reader).or_default();
                     of.acks.entry(did).or_default().union(seqs);
                 }
-                Op::Attach { uid, did, online } => {
+                Op::Attach {
+                    uid, did, online, ..
+                } => {
                     let of = asked.entry(*uid).or_default();
                     of.attaches.insert(did);
                     of.mentioned.extend(online);
@@ -277,9 +279,10 @@ impl Book {
             all.union(seqs);
             all
         });
-        let too_old = user.rows.iter().filter(|(_, row)| {
-            sweeps && row.stored && row.server_ts.saturating_add(policy.ttl_ms) <= now
-        });
+        let too_old = user
+            .rows
+            .iter()
+            .filter(|(_, row)| row.stored && is_expired(row.server_ts, now, policy.ttl_ms));
         let too_old: Ranges = too_old.map(|(seq, _)| *seq).collect();
         if !user.any.difference(&found.any).is_empty() {
             return Err(format!("{:?} became {:?}", user.any, found.any));
@@ -461,7 +464,7 @@ impl Book {
         };
         for user in self.users.values_mut() {
             for (seq, row) in &mut user.rows {
-                let is_due = row.stored && row.server_ts.saturating_add(policy.ttl_ms) <= now;
+                let is_due = row.stored && is_expired(row.server_ts, now, policy.ttl_ms);
                 if late(&mut row.due, is_due) {
                     return Err(format!("row {seq} is kept beyond its time"));
                 }
@@ -555,15 +558,19 @@ impl Book {
             |entry: &Entry| entry.server_ts.saturating_add(self.policy.dedupe_ms()) <= now;
         let user = self.users.get(&name.0);
         let delivered = |entry: &Entry| user.is_some_and(|user| user.delivered.contains(entry.seq));
+        let expired = |entry: &Entry| {
+            let is_due = is_expired(entry.server_ts, now, self.policy.ttl_ms);
+            entry.expired || (is_due && !delivered(entry))
+        };
         match (state, entry) {
             (State::Unknown, None) => true,
             (State::Unknown, Some(entry)) => after || forgotten(entry),
             (State::Accepted, Some(entry)) => {
-                after || forgotten(entry) || !(entry.expired || delivered(entry))
+                after || forgotten(entry) || !(expired(entry) || delivered(entry))
             }
             (State::Accepted, None) => !after,
             (State::Delivered, Some(entry)) => !after || delivered(entry),
-            (State::Expired, Some(entry)) => !after || entry.expired,
+            (State::Expired, Some(entry)) => !after || expired(entry),
             (State::Delivered | State::Expired, None) => !after,
         }
     }

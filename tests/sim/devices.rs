@@ -7,6 +7,7 @@ use yizhan::actor::dispatch::Trip;
 use yizhan::actor::mailroom::{self, Addressee, Letter};
 use yizhan::code::Code;
 use yizhan::id::MsgId;
+use yizhan::machine::access::Pass;
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Effect, Epoch, ReadTicket, Resend, Slot, Ticket};
 use yizhan::message::{Address, Event, Op, Read, Signal};
@@ -69,20 +70,22 @@ impl World {
             Mail::Connect(epoch, good_until) => {
                 proc.lines.insert(epoch, Line::default());
                 proc.latest = epoch;
-                proc.machine.connect(epoch, good_until);
+                proc.machine.connect(epoch, Pass::until(good_until));
             }
             Mail::Ask(epoch, command) => proc.machine.command(now, epoch, command),
-            Mail::Renewed(epoch, good_until) => proc.machine.renew(epoch, good_until),
+            Mail::Renewed(epoch, good_until) => {
+                let pass = Pass::until(good_until);
+                proc.machine.renew(now, epoch, pass, good_until);
+            }
             Mail::Closed(epoch) => {
                 proc.machine.closed(epoch);
                 proc.lines.remove(&epoch);
             }
             Mail::Resend(slot, last) => {
-                if proc.machine.resend(slot, last) == Resend::Written {
+                if proc.machine.resend(now, slot, last) == Resend::Written {
                     self.ran.resent += 1;
                 }
-                if last {
-                    proc.deliveries.remove(&slot);
+                if last && proc.deliveries.remove(&slot).is_some() {
                     self.ran.parked += 1;
                 }
             }
@@ -227,7 +230,7 @@ impl World {
     }
 
     fn push(&mut self, serial: u64, epoch: Epoch, event: Event) -> Result<(), String> {
-        self.check_push(serial, &event)?;
+        self.check_push(serial, epoch, &event)?;
         if let Event::Error { fault, .. } = &event
             && fault.code == Code::NotFound
             && matches!(fault.to, Some(Address::User(_)))

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use yizhan::id::{MsgId, Uid};
+use yizhan::machine::device::Epoch;
 use yizhan::message::{Ack, Event, Op, Row, State};
 use yizhan::store::ledger;
 
 use crate::server::Mail;
 use crate::world::{CALM_MS, RELOGIN_MS, World};
 
-/// How long after its time a row may still leave: it was young when it was read, and its page waited for the device.
+/// How long after its time a first copy may still leave: it was young when it was read, and waited for its device.
 const LATE_MS: u64 = 100;
 
 impl World {
@@ -39,18 +40,23 @@ impl World {
     }
 
     /// What leaves is durable, and not too old.
-    pub fn check_push(&mut self, serial: u64, event: &Event) -> Result<(), String> {
+    pub fn check_push(&self, serial: u64, epoch: Epoch, event: &Event) -> Result<(), String> {
         match event {
-            Event::Deliver(row) => self.check_row(serial, row),
+            Event::Deliver(row) => {
+                let proc = self.server.as_ref().and_then(|s| s.procs.get(&serial));
+                let lines = proc.into_iter().flat_map(|proc| proc.lines.get(&epoch));
+                let again = lines.into_iter().any(|line| line.left.contains(&row.seq));
+                self.check_row(serial, row, if again { 0 } else { LATE_MS })
+            }
             Event::SyncPage { rows, .. } => {
                 let mut rows = rows.iter();
-                rows.try_for_each(|row| self.check_row(serial, row))
+                rows.try_for_each(|row| self.check_row(serial, row, LATE_MS))
             }
             _ => Ok(()),
         }
     }
 
-    fn check_row(&self, serial: u64, row: &Row) -> Result<(), String> {
+    fn check_row(&self, serial: u64, row: &Row, late: u64) -> Result<(), String> {
         let message = &row.message;
         let known = self
             .book
@@ -62,12 +68,8 @@ impl World {
         if proc.is_some_and(|proc| proc.uid != message.to) {
             return Err(format!("row {} goes to another user", row.seq));
         }
-        let sent = proc.is_some_and(|p| p.lines.values().any(|l| l.left.contains(&row.seq)));
-        let schedule = &self.scenario.schedule;
-        let copies = (0..).map_while(|n| schedule.offset(n)).last().unwrap_or(0);
-        let late = LATE_MS + if sent { copies } else { 0 };
         let expires_at = accepted_at.saturating_add(self.scenario.policy.ttl_ms);
-        match self.now > expires_at.saturating_add(late) {
+        match self.now >= expires_at.saturating_add(late) {
             true => Err(format!("row {} leaves after its time", row.seq)),
             false => Ok(()),
         }

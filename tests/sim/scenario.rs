@@ -110,6 +110,7 @@ impl Scenario {
                 read_retry_ms: 20,
                 retry_ms: 10,
                 seen_every_ms: (forget_ms / 4).max(1),
+                ttl_ms,
             },
             policy: Policy { bounds, ttl_ms },
             schedule: Schedule::from_gaps(if often(rng, 10) {

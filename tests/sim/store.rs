@@ -106,6 +106,7 @@ impl World {
         self.journeys.clear();
         self.not_found = 0;
         self.trouble = None;
+        self.doubtful.clear();
         self.turn_maybe(maybe)?;
         self.break_lines(None);
         self.epochs.clear();
@@ -196,7 +197,7 @@ impl World {
         };
         let done = match done {
             Ok(done) => done,
-            Err(_) => return self.fail(askers, ops, now),
+            Err(_) => return self.fail(askers, ops, now, Vec::new()),
         };
         if self.bug == Some(Bug::NewsBeforeFlush) {
             let woken = server.publish(askers, done);
@@ -244,7 +245,7 @@ impl World {
         if !ops.is_empty() {
             let engine = &self.engine;
             if done.tally.wrote && safely(|| engine.flush()).is_err() {
-                return self.fail(askers, ops, at);
+                return self.fail(askers, ops, at, done.news);
             }
             for (op, answer) in ops.iter().zip(&done.answers) {
                 self.book
@@ -309,10 +310,17 @@ impl World {
     }
 
     /// The batch is refused, whatever became of it, and the engine is not trusted until it is open again.
-    fn fail(&mut self, askers: Vec<(u64, Ticket)>, ops: Vec<Op>, at: u64) -> Result<(), String> {
+    fn fail(
+        &mut self,
+        askers: Vec<(u64, Ticket)>,
+        ops: Vec<Op>,
+        at: u64,
+        news: Vec<News>,
+    ) -> Result<(), String> {
         if self.bug != Some(Bug::FailedBatchTrusted) {
             if let Some(server) = self.server.as_mut() {
-                server.ledger.reset();
+                let unfinished = server.ledger.reset();
+                self.doubtful = if news.is_empty() { unfinished } else { news };
             }
             let reopen_at = self.now + self.rng.u64(1..40);
             self.trouble = Some(Trouble { reopen_at });
@@ -339,19 +347,38 @@ impl World {
         if self.now < trouble.reopen_at {
             return Ok(false);
         }
-        if self.engine.reopen().is_err() {
+        let (engine, doubtful) = (&self.engine, &self.doubtful);
+        let Some(server) = self.server.as_mut() else {
+            return Ok(false);
+        };
+        let ledger = &mut server.ledger;
+        let opened = safely(|| {
+            engine.reopen()?;
+            ledger::write_layout(&**engine)?;
+            let news = ledger.settle(doubtful)?;
+            Ok((ledger::count_rows(&**engine)?, news))
+        });
+        let Ok((rows, news)) = opened else {
+            ledger.reset();
             let reopen_at = self.now + self.rng.u64(1..40);
             self.trouble = Some(Trouble { reopen_at });
             return Ok(false);
-        }
+        };
         self.ran.reopened += 1;
         self.trouble = None;
-        if let Some(server) = self.server.as_mut() {
-            server.ledger.reset();
-        }
-        self.rows = ledger::count_rows(&self.engine.disk).map_err(|e| e.to_string())?;
+        self.rows = rows;
+        self.doubtful.clear();
         let maybe = std::mem::take(&mut self.maybe);
         self.turn_maybe(maybe)?;
+        let done = Committed {
+            news,
+            ..Committed::default()
+        };
+        let server = self.server.as_mut();
+        let woken = server.map_or(Vec::new(), |s| s.publish(Vec::new(), done));
+        for serial in woken {
+            self.mail(serial, Mail::Wake);
+        }
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use yizhan::id::{Did, Seq, Uid};
 use yizhan::machine::device::{Epoch, Slot};
 use yizhan::message::Op;
-use yizhan::store::ledger;
+use yizhan::store::ledger::{self, News};
 
 use crate::book::Book;
 use crate::bugs::Bug;
@@ -86,6 +86,8 @@ pub struct World {
     pub trouble: Option<Trouble>,
     /// Requests of a failed batch: what became of them is seen when the engine is open again.
     pub maybe: Vec<(u64, Op)>,
+    /// The news of that batch.
+    pub doubtful: Vec<News>,
     pub sweep_due: bool,
     pub draining: bool,
     /// The gauge of rows.
@@ -156,6 +158,7 @@ impl World {
             serials: 1,
             trouble: None,
             maybe: Vec::new(),
+            doubtful: Vec::new(),
             sweep_due: false,
             draining: false,
             rows: 0,

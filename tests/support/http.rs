@@ -6,7 +6,8 @@ use super::DEADLINE;
 
 /// An HTTP request to a listener.
 pub struct Call {
-    post: Option<String>,
+    method: &'static str,
+    body: String,
     url: String,
     headers: Vec<(String, String)>,
 }
@@ -20,8 +21,21 @@ pub struct Answer {
 
 impl Call {
     pub fn get(listener: SocketAddr, path: &str) -> Self {
+        Self::new("GET", listener, path)
+    }
+
+    pub fn put(listener: SocketAddr, path: &str) -> Self {
+        Self::new("PUT", listener, path)
+    }
+
+    pub fn delete(listener: SocketAddr, path: &str) -> Self {
+        Self::new("DELETE", listener, path)
+    }
+
+    fn new(method: &'static str, listener: SocketAddr, path: &str) -> Self {
         Self {
-            post: None,
+            method,
+            body: String::new(),
             url: format!("http://{listener}{path}"),
             headers: Vec::new(),
         }
@@ -29,8 +43,8 @@ impl Call {
 
     pub fn post(listener: SocketAddr, path: &str, body: &str) -> Self {
         Self {
-            post: Some(body.to_owned()),
-            ..Self::get(listener, path)
+            body: body.to_owned(),
+            ..Self::new("POST", listener, path)
         }
         .header("content-type", "application/json")
     }
@@ -68,21 +82,15 @@ impl Call {
                 .timeout_global(Some(DEADLINE))
                 .build(),
         );
-        let answer = match self.post {
-            None => {
-                let mut request = agent.get(&self.url);
-                for (name, value) in &self.headers {
-                    request = request.header(name, value);
-                }
-                request.call()
-            }
-            Some(body) => {
-                let mut request = agent.post(&self.url);
-                for (name, value) in &self.headers {
-                    request = request.header(name, value);
-                }
-                request.send(body)
-            }
+        let mut request = ureq::http::Request::builder()
+            .method(self.method)
+            .uri(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = match self.body.is_empty() && self.method != "POST" {
+            true => agent.run(request.body(()).unwrap()),
+            false => agent.run(request.body(self.body).unwrap()),
         };
         let mut answer = answer.unwrap_or_else(|error| panic!("{}: {error}", self.url));
         Answer {

@@ -10,15 +10,18 @@
 )]
 
 mod client;
+mod disk;
 mod frame;
 mod http;
 mod server;
+pub mod token;
 mod traffic;
 mod user;
 
 use std::time::Duration;
 
 pub use client::{Client, Heard, c2c, text_payload};
+pub use disk::SmallDisk;
 pub use frame::{Frame, field, keys};
 pub use http::{Answer, Call};
 pub use server::{ADMIN_TOKEN, Refusal, SEED, Server, cli};

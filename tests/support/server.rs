@@ -4,13 +4,14 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    time::timeout,
+    time::{interval, timeout},
 };
 
 use super::{
@@ -24,6 +25,9 @@ pub const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/seed.toml");
 
 /// What every server of these tests takes for its admin token.
 pub const ADMIN_TOKEN: &str = "the-tests-own-admin-token";
+
+/// How long between two looks at something that has no event.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_yizhan");
 
@@ -129,6 +133,28 @@ impl Server {
             .trim()
             .parse()
             .unwrap()
+    }
+
+    /// Asks again until the server says that it is ready, or that it is not for a reason like this one.
+    pub async fn until_ready_is(&self, status: u16, like: impl Fn(&str) -> bool) -> Answer {
+        let mut turns = interval(LOOK_AGAIN);
+        let asking = async {
+            loop {
+                let answer = self.get("/health/ready").await;
+                if answer.status == status && like(&answer.body) {
+                    return answer;
+                }
+                turns.tick().await;
+            }
+        };
+        timeout(DEADLINE, asking)
+            .await
+            .unwrap_or_else(|_| panic!("never {status} in the way wanted\n{}", self.log_tail()))
+    }
+
+    /// Everything that it has written to standard error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap()
     }
 
     pub fn pid(&self) -> u32 {

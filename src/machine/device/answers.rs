@@ -37,8 +37,19 @@ impl Device {
                 self.requests -= 1;
                 self.reply(epoch, Event::Status(states));
             }
+            (
+                Ticket::Renew {
+                    epoch,
+                    pass,
+                    expire_at,
+                },
+                Answer::Done,
+            ) => {
+                self.requests -= 1;
+                self.renewed(epoch, pass, expire_at);
+            }
             (ticket, Answer::Refused(refusal)) => {
-                self.failed(now, ticket, Fault::new(refusal.code()));
+                self.failed(now, ticket, refusal.fault(self.rules.retry_ms));
             }
             (ticket, _) => self.failed(now, ticket, Fault::new(Code::Storage)),
         }
@@ -82,7 +93,7 @@ impl Device {
                 };
                 self.reply(epoch, error(fault, now));
             }
-            Ticket::Status(epoch) => {
+            Ticket::Status(epoch) | Ticket::Renew { epoch, .. } => {
                 self.requests -= 1;
                 self.reply(epoch, error(fault, now));
             }

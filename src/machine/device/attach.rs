@@ -2,6 +2,7 @@
 
 use crate::code::{Close, Code};
 use crate::id::Seq;
+use crate::machine::access::Pass;
 use crate::message::{Attached, Notice, Op};
 
 use super::{Device, Effect, Epoch, Pages, Phase, Session, Ticket, Walk};
@@ -10,8 +11,8 @@ use super::{Device, Effect, Epoch, Pages, Phase, Session, Ticket, Walk};
 const LINGERING_MAX: usize = 4;
 
 impl Device {
-    /// A connection has been made; its token is good until then, Unix milliseconds.
-    pub fn connect(&mut self, epoch: Epoch, good_until: u64) {
+    /// A connection has been made with a token that says this.
+    pub fn connect(&mut self, epoch: Epoch, pass: Pass) {
         self.replace_current();
         self.pulling = false;
         self.retry_at = None;
@@ -23,8 +24,10 @@ impl Device {
             closing: false,
             sent: Default::default(),
             page: Pages::None,
-            good_until,
+            good_until: pass.good_until,
+            issued_ms: pass.issued_ms,
             noticed: false,
+            barred: false,
         });
         if self.draining {
             return self.refuse(epoch, Code::Busy);
@@ -35,6 +38,7 @@ impl Device {
                 did: self.did.clone(),
                 // The driver knows.
                 online: Vec::new(),
+                issued_ms: pass.issued_ms,
             },
             ticket: Ticket::Attach(epoch),
         });
@@ -59,14 +63,6 @@ impl Device {
         }
         if self.current.is_none() && self.lingering.is_empty() {
             self.effects.push_back(Effect::Stop);
-        }
-    }
-
-    /// A new token was shown on that connection.
-    pub fn renew(&mut self, epoch: Epoch, good_until: u64) {
-        if let Some(session) = self.session_mut(epoch) {
-            session.good_until = good_until;
-            session.noticed = false;
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::code::{Close, Code};
 use crate::id::{MsgId, Seq, Uid};
+use crate::machine::access::Pass;
 use crate::machine::ranges::Ranges;
 use crate::machine::sent::Slot;
 use crate::message::{Ack, Event, Notice, Op, Read, Signal};
@@ -106,6 +107,15 @@ pub enum Ticket {
     },
     /// A status question.
     Status(Epoch),
+    /// Another token was shown.
+    Renew {
+        /// The connection it was shown on.
+        epoch: Epoch,
+        /// What it says about the connection.
+        pass: Pass,
+        /// Its own expiry, for the client, Unix milliseconds.
+        expire_at: u64,
+    },
     /// Nobody waits for the answer.
     Seen,
 }

@@ -2,14 +2,23 @@
 
 use crate::id::{Seq, Uid};
 use crate::machine::dedupe::{self, Entry};
-use crate::message::Answer;
+use crate::message::{Answer, is_expired};
 
 use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, intact, record};
 
-/// Rows and dedupe entries that one sweep looks at.
+/// Dedupe entries that one sweep looks at.
 const SWEEP_STEP: usize = 512;
+/// Rows that one sweep expires, and inboxes that it looks into for them.
+const SWEEP_ROWS: usize = 512;
 /// Inboxes that one sweep looks at.
 const SWEEP_USERS: usize = 32;
+
+/// Rows to expire, and where to look on; nowhere behind the last inbox.
+#[derive(Default)]
+struct Due {
+    rows: Vec<(Uid, Seq)>,
+    next: Option<Vec<u8>>,
+}
 
 /// Keys with their values.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
@@ -17,17 +26,7 @@ type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 impl Ledger {
     /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
     pub(super) fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
-        for (key, value) in self.step(record::INBOX, SWEEP_STEP)? {
-            let Some(row) = intact(record::decode::<RowRef>(&key, &value))? else {
-                continue;
-            };
-            if row.server_ts.saturating_add(self.policy.ttl_ms) > now {
-                continue;
-            }
-            if let Some((uid, seq)) = record::row_place(&key) {
-                intact(self.expire(uid, seq))?;
-            }
-        }
+        self.sweep_rows(now)?;
         for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
             // Read again: the batch at hand may have accepted the message anew.
             if let Some(Some(entry)) = intact(self.load::<Entry>(&key))?
@@ -58,25 +57,91 @@ impl Ledger {
         Ok(Answer::Done)
     }
 
-    fn expire(&mut self, uid: Uid, seq: Seq) -> Result<(), EngineError> {
-        self.make_room(PER_MESSAGE)?;
-        let row = self.row(uid, seq)?;
-        if self.inbox_mut(uid)?.expire(seq) {
-            self.done.tally.expired += 1;
-            if let Some(row) = &row {
-                let key = record::dedupe_key(uid, row.from, &row.id);
-                if let Some(mut entry) = self.load::<Entry>(&key)?
-                    && entry.seq == seq
-                {
-                    entry.expired = true;
-                    self.batch.put(key, record::encode(&entry)?);
+    /// Expires what is due, in one inbox after the other.
+    fn sweep_rows(&mut self, now: u64) -> Result<(), EngineError> {
+        let mut from = self.swept.remove(&record::INBOX);
+        let (mut inboxes, mut rows) = (0, 0);
+        while inboxes < SWEEP_ROWS && rows < SWEEP_ROWS {
+            let start = from.take().unwrap_or_else(|| vec![record::INBOX]);
+            let due = self.due(&start, now, SWEEP_ROWS - rows)?;
+            inboxes += 1;
+            rows += due.rows.len();
+            self.expire_all(due.rows)?;
+            let Some(next) = due.next else {
+                return Ok(());
+            };
+            from = Some(next);
+        }
+        if let Some(from) = from {
+            self.swept.insert(record::INBOX, from);
+        }
+        Ok(())
+    }
+
+    /// Takes what is due out of a full inbox, so that it does not have to wait for the sweep.
+    pub(super) fn relieve(&mut self, uid: Uid, now: u64) -> Result<(), EngineError> {
+        let mut due = self.due(&record::row_key(uid, 0), now, SWEEP_ROWS)?;
+        due.rows.retain(|(of, _)| *of == uid);
+        self.expire_all(due.rows)
+    }
+
+    /// The rows that are due in the first inbox from `start` on. It stands in the order of time: behind a row that is
+    /// young, none is old.
+    fn due(&self, start: &[u8], now: u64, limit: usize) -> Result<Due, EngineError> {
+        let ttl_ms = self.policy.ttl_ms;
+        let mut due = Due::default();
+        let mut user = None;
+        self.engine
+            .scan(start, &[record::INBOX + 1], &mut |key, value| {
+                let Some((uid, seq)) = record::row_place(key) else {
+                    return true;
+                };
+                let elsewhere = user.is_some_and(|user| user != uid);
+                if elsewhere || due.rows.len() >= limit {
+                    due.next = Some(key.to_vec());
+                    return false;
                 }
+                user = Some(uid);
+                match record::decode::<RowRef>(key, value) {
+                    Ok(row) if !is_expired(row.server_ts, now, ttl_ms) => {
+                        due.next = record::user_after(uid);
+                        false
+                    }
+                    // A damaged one is passed over when it is read again.
+                    _ => {
+                        due.rows.push((uid, seq));
+                        true
+                    }
+                }
+            })?;
+        Ok(due)
+    }
+
+    /// Expires rows that are still there: the batch at hand may have removed some.
+    fn expire_all(&mut self, rows: Vec<(Uid, Seq)>) -> Result<(), EngineError> {
+        for (uid, seq) in rows {
+            if let Some(row) = self.row(uid, seq)? {
+                self.expire(uid, seq, row)?;
             }
         }
-        match row {
-            Some(row) => self.remove(uid, seq, &row),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Takes a row out of the inbox unread, and says so to its sender's questions.
+    pub(super) fn expire(&mut self, uid: Uid, seq: Seq, row: RowRef) -> Result<(), EngineError> {
+        self.make_room(PER_MESSAGE)?;
+        let key = record::dedupe_key(uid, row.from, &row.id);
+        let entry: Option<Entry> = intact(self.load(&key))?.flatten();
+        if self.inbox_mut(uid)?.expire(seq) {
+            self.done.tally.expired += 1;
+            if let Some(mut entry) = entry
+                && entry.seq == seq
+            {
+                entry.expired = true;
+                self.batch.put(key, record::encode(&entry)?);
+            }
         }
+        self.remove(uid, seq, &row)
     }
 
     /// The next entries of a table, from the beginning again after its end.
