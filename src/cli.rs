@@ -1,5 +1,7 @@
 //! The command line.
 
+mod backup;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -68,6 +70,10 @@ enum Command {
     },
     /// Prints the settings in force, with secrets hidden
     Config,
+    /// Takes a backup of a running server
+    Backup(backup::BackupArgs),
+    /// Restores a backup into store.path, which must hold no store
+    Restore(backup::RestoreArgs),
 }
 
 /// Runs the command that the arguments name.
@@ -90,6 +96,8 @@ pub fn run() -> Result<()> {
         Some(Command::Token { user, refresh, ttl }) => token(&settings, &user, refresh, ttl),
         Some(Command::Uid { uid }) => translate(&settings, &uid),
         Some(Command::Config) => print(&settings.redacted()),
+        Some(Command::Backup(args)) => backup::backup(&settings, &args),
+        Some(Command::Restore(args)) => backup::restore(&settings, &args),
     }
 }
 

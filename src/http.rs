@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod backup;
 pub mod public;
 pub mod reply;
 pub mod state;

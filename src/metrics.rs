@@ -30,6 +30,7 @@ struct Inner {
     store_ready: IntGauge,
     store_free: IntGauge,
     store_failures: IntCounter,
+    last_backup: IntGauge,
     batch: Histogram,
     commit: Histogram,
     flush: Histogram,
@@ -98,6 +99,11 @@ impl Metrics {
                 &registry,
                 "yizhan_store_failures_total",
                 "Times that the store failed, or could not be opened again.",
+            )?,
+            last_backup: gauge(
+                &registry,
+                "yizhan_backup_last_success_timestamp_seconds",
+                "When the last whole backup was sent, Unix seconds; 0 if none was since the start.",
             )?,
             batch: histogram(
                 &registry,
@@ -173,6 +179,12 @@ impl Metrics {
     /// The store failed, or could not be opened again.
     pub fn store_failed(&self) {
         self.0.store_failures.inc();
+    }
+
+    /// A whole backup was sent, at this time in Unix milliseconds.
+    pub fn backed_up(&self, now_ms: u64) {
+        let seconds = now_ms / 1000;
+        self.0.last_backup.set(seconds.try_into().unwrap_or(0));
     }
 
     /// A message was acknowledged to its sender, this long after it came.

@@ -1,6 +1,7 @@
 //! The composition root: puts a server together, says where it listens, and takes it down in order.
 
 mod lock;
+pub mod restore;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::machine::device::Rules;
 use crate::machine::inbox::Bounds;
 use crate::machine::schedule::Schedule;
 use crate::metrics::Metrics;
+use crate::store::backup::Recorder;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
 use crate::store::sled::SledEngine;
@@ -109,7 +111,8 @@ impl Node {
             );
         }
         let metrics = Metrics::new().map_err(|e| StartError(format!("metrics: {e}")))?;
-        let engine = open_store(&settings)?;
+        let recorder = Arc::new(Recorder::new(open_store(&settings)?));
+        let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         let mark = committer::read_mark(&*engine).map_err(|e| StartError(e.to_string()))?;
         let clock = Clock::resume(wall, mark.as_ref());
@@ -154,7 +157,7 @@ impl Node {
             keys.admin_token,
         ));
         let (public, public_server) = listen_public(public_listener, state.clone(), dev)?;
-        let (admin, admin_server) = listen_admin(admin_listener, state.clone())?;
+        let (admin, admin_server) = listen_admin(admin_listener, state.clone(), recorder.into())?;
         Ok(Node {
             public,
             admin,
@@ -222,6 +225,7 @@ fn open_store(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
+            restore::refuse_unfinished(path).map_err(StartError)?;
             let engine = SledEngine::open(&path.join("sled")).map_err(|e| {
                 StartError(format!(
                     "the store in {} cannot be opened: {e}",
@@ -296,16 +300,21 @@ fn listen_public(
 fn listen_admin(
     (listener, addr): (TcpListener, SocketAddr),
     state: web::Data<AppState>,
+    recorder: web::Data<Recorder>,
 ) -> Result<(SocketAddr, Server), StartError> {
     let max_payload = state.settings.listen.max_payload;
+    let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .app_data(recorder.clone())
             .configure(|config| admin::routes(config, max_payload))
     })
     .workers(1)
     .tcp_nodelay(true)
     .disable_signals()
+    // Somebody who takes no more of a backup would keep everybody else from taking one.
+    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
     .listen(listener)
     .map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
     Ok((addr, server.run()))

@@ -1,12 +1,15 @@
 //! Where accepted messages live: a small ordered map on disk or in memory, the layout of its keys, and the one
 //! committer that writes it.
 
+pub mod archive;
+pub mod backup;
 pub mod committer;
 pub mod health;
 pub mod ledger;
 pub mod memory;
 pub mod reader;
 pub mod record;
+pub mod restore;
 pub mod sled;
 pub mod space;
 

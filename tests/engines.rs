@@ -17,6 +17,8 @@ mod house;
 mod ledger;
 #[path = "engines/page.rs"]
 mod page;
+#[path = "engines/restore.rs"]
+mod restore;
 
 macro_rules! contract {
     ($($file:ident: $($case:ident)+;)+) => {
@@ -113,4 +115,8 @@ contract! {
         a_page_leaves_out_rows_that_are_too_old
         a_page_of_an_empty_inbox_was_looked_through
         a_page_never_shows_another_readers_rows;
+    restore:
+        no_number_from_before_a_restore_is_given_out_after_it
+        numbers_that_a_restore_passed_over_count_for_nobody
+        rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them;
 }

@@ -45,6 +45,18 @@ pub fn resolve(settings: &Settings) -> io::Result<(Keys, Option<PathBuf>)> {
     Ok((keys, written.then_some(path)))
 }
 
+/// Returns the operators' token, configured or from `keys.toml`, and makes none.
+pub fn admin_token(settings: &Settings) -> io::Result<Option<Secret>> {
+    if let Some(token) = settings.admin.token() {
+        return Ok(Some(Secret::new(token)));
+    }
+    let path = settings.store.path.join(FILE);
+    let table = read(&path)?;
+    table
+        .map(|table| pick(None, &table, "admin_token", "admin.token", &path))
+        .transpose()
+}
+
 fn read_or_create(dir: &Path, path: &Path) -> io::Result<(Table, bool)> {
     if let Some(table) = read(path)? {
         return Ok((table, false));

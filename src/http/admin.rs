@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::message::{Answer, Fault, Op};
 
 use super::state::AppState;
-use super::{access, public, reply};
+use super::{access, backup, public, reply};
 
 /// What the envelope of a message may take besides its payload, bytes.
 const ENVELOPE_MAX: usize = 4096;
@@ -30,6 +30,7 @@ pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
                 .route("/metrics", web::get().to(metrics))
                 .route("/v1/messages", web::post().to(post_message))
                 .configure(access::routes)
+                .route("/v1/backup", web::get().to(backup::backup))
                 .default_service(web::to(reply::nothing_here)),
         );
 }

@@ -76,6 +76,24 @@ pub struct Arrival {
 }
 
 impl Inbox {
+    /// An empty inbox whose first row comes after `start`.
+    pub fn after(start: Seq) -> Inbox {
+        let mut inbox = Inbox::default();
+        inbox.skip(start);
+        inbox
+    }
+
+    /// Passes over the next `by` sequence numbers, for everyone: there will be no rows under them.
+    pub fn skip(&mut self, by: Seq) {
+        let first = self.head + 1;
+        self.head = self.head.saturating_add(by);
+        self.any.insert(first, self.head);
+        for device in self.devices.values_mut() {
+            device.acks.insert(first, self.head);
+        }
+        self.raise_floor();
+    }
+
     /// The last sequence number that was given out.
     pub fn head(&self) -> Seq {
         self.head

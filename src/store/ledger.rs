@@ -28,6 +28,8 @@ use super::{BATCH_MAX, Batch, Engine, EngineError};
 const CACHED_USERS: usize = 50_000;
 /// Writes of the largest request that must not be split: a message, and the inbox it belongs to.
 const PER_MESSAGE: usize = 4;
+/// A longer range of numbers is searched for its rows by a scan.
+const WIDE: u64 = 1 << 16;
 /// What a row costs in a page besides its payload, bytes, in any dialect.
 const ROW_OVERHEAD: usize = 512;
 
@@ -428,12 +430,31 @@ impl Ledger {
 
     /// Removes rows that nobody waits for; what a crash leaves of them is swept when it expires.
     fn remove_rows(&mut self, uid: Uid, gone: &Ranges) -> Result<(), EngineError> {
-        for seq in gone.values() {
-            if let Some(row) = self.row(uid, seq)? {
-                self.remove(uid, seq, &row)?;
+        for (first, last) in gone.iter() {
+            for seq in self.rows_within(uid, first, last)? {
+                if let Some(row) = self.row(uid, seq)? {
+                    self.remove(uid, seq, &row)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The numbers from `first` to `last` that may have a row. A restore has passed over more of them than can be looked at
+    /// one by one.
+    fn rows_within(&mut self, uid: Uid, first: Seq, last: Seq) -> Result<Vec<Seq>, EngineError> {
+        if last - first < WIDE {
+            return Ok((first..=last).collect());
+        }
+        // The scan does not see the batch at hand.
+        self.apply()?;
+        let (from, to) = (record::row_key(uid, first), record::row_key(uid, last));
+        let mut seqs = Vec::new();
+        self.engine.scan(&from, &to, &mut |key, _| {
+            seqs.extend(record::row_place(key).map(|(_, seq)| seq));
+            true
+        })?;
+        Ok(seqs)
     }
 
     fn remove(&mut self, uid: Uid, seq: Seq, row: &RowRef) -> Result<(), EngineError> {
@@ -447,7 +468,10 @@ impl Ledger {
 
     fn inbox(&mut self, uid: Uid) -> Result<&Inbox, EngineError> {
         if !self.inboxes.contains_key(&uid) {
-            let inbox = self.load(&record::user_key(uid))?.unwrap_or_default();
+            let inbox = match self.load(&record::user_key(uid))? {
+                Some(inbox) => inbox,
+                None => Inbox::after(self.load(record::START_KEY)?.unwrap_or(0)),
+            };
             self.inboxes.insert(uid, inbox);
         }
         Ok(self.inboxes.entry(uid).or_default())

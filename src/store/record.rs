@@ -18,6 +18,9 @@ pub const LAYOUT_KEY: &[u8] = b"m/layout";
 /// Under this key stands a [`crate::clock::Mark`].
 pub const CLOCK_KEY: &[u8] = b"m/clock";
 
+/// Under this key stands the number that the first message of a new reader comes after, if it is not 0.
+pub const START_KEY: &[u8] = b"m/start";
+
 /// What every inbox key begins with.
 pub const INBOX: u8 = b'i';
 /// What every body key begins with.

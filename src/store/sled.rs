@@ -216,24 +216,38 @@ fn remove_half_written_snapshots(dir: &Path) -> io::Result<()> {
 
 impl Blobs {
     fn sync(&mut self) -> io::Result<()> {
-        let changed = fs::metadata(&self.dir)?.modified()?;
-        if self.seen == Some(changed) {
-            return Ok(());
+        loop {
+            let changed = fs::metadata(&self.dir)?.modified()?;
+            if self.seen == Some(changed) {
+                return Ok(());
+            }
+            if self.sync_those_there()? {
+                let settled = changed.elapsed().is_ok_and(|age| age > MTIME_GRAIN);
+                self.seen = settled.then_some(changed);
+                return Ok(());
+            }
         }
+    }
+
+    /// False if sled removed one of them meanwhile: what was in it may be in a file that was not there to be seen.
+    fn sync_those_there(&mut self) -> io::Result<bool> {
         let mut there = HashSet::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name();
             if !self.synced.contains(&name) {
-                File::open(entry.path())?.sync_all()?;
+                match File::open(entry.path()) {
+                    Ok(file) => file.sync_all()?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+                self.synced.insert(name.clone());
             }
             there.insert(name);
         }
         File::open(&self.dir)?.sync_all()?;
         self.synced = there;
-        let settled = changed.elapsed().is_ok_and(|age| age > MTIME_GRAIN);
-        self.seen = settled.then_some(changed);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -273,6 +287,35 @@ mod tests {
         );
         let engine = SledEngine::open(&path).unwrap();
         assert_eq!(engine.get(b"k").unwrap(), Some(b"v".to_vec()));
+    }
+
+    #[test]
+    fn a_page_file_that_sled_removes_meanwhile_fails_no_flush() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for n in 0..8 {
+                        fs::write(dir.path().join(n.to_string()), b"page").unwrap();
+                    }
+                    for n in 0..8 {
+                        fs::remove_file(dir.path().join(n.to_string())).unwrap();
+                    }
+                }
+            });
+            let mut blobs = Blobs {
+                dir: dir.path().to_path_buf(),
+                seen: None,
+                synced: HashSet::new(),
+            };
+            let failed = (0..50).find_map(|_| {
+                blobs.synced.clear();
+                blobs.sync().err()
+            });
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! Puts a backup where a server will look for its store.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use crate::config::{Engine as EngineKind, Settings};
+use crate::store::Engine;
+use crate::store::archive::{Counts, Decoder, Header};
+use crate::store::restore::{self, NUMBERS_SKIPPED, RestoreError, Stock};
+use crate::store::sled::SledEngine;
+
+use super::lock::DirLock;
+
+/// There from before the first byte of a restore until it is whole: what stands beside it is not to be served.
+const UNFINISHED: &str = "RESTORING";
+/// Where the engine has its files, in `store.path`.
+const STORE: &str = "sled";
+/// Read at once from a backup, bytes.
+const READ: usize = 1 << 20;
+
+/// A backup that was read to its end and is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Which store it is of.
+    pub header: Header,
+    /// What is in it.
+    pub counts: Counts,
+    /// The length of its file, bytes.
+    pub bytes: u64,
+}
+
+/// Reads a backup to its end; the error names the file.
+pub fn verify(file: &Path) -> Result<Verified, String> {
+    let named = |error: RestoreError| format!("{}: {error}", file.display());
+    let mut backup = open(file)?;
+    restore::verify(&mut backup).map_err(named)?;
+    Ok(Verified {
+        header: backup.header(),
+        counts: backup.counts(),
+        bytes: backup.at(),
+    })
+}
+
+/// Restores a backup into `store.path`, which must hold no store; nothing is written before all of the backup was verified.
+///
+/// `finish` runs when the store is whole and no server would open it yet.
+pub fn restore(
+    settings: &Settings,
+    file: &Path,
+    finish: impl FnOnce() -> Result<(), String>,
+) -> Result<(Verified, Stock), String> {
+    let path = &settings.store.path;
+    if settings.store.engine == EngineKind::Memory {
+        return Err("store.engine is memory: there is no store to restore into".into());
+    }
+    // Whoever has the directory is a better answer than what is in it.
+    let held = path.join("LOCK").exists().then(|| DirLock::take(path));
+    let held = held.transpose()?;
+    refuse_occupied(path)?;
+    let verified = verify(file)?;
+    let is_new = !path.exists();
+    let _held = match held {
+        Some(held) => held,
+        None => DirLock::take(path)?,
+    };
+    refuse_occupied(path)?;
+
+    let failed = |error: io::Error| format!("store.path {}: {error}", path.display());
+    let (marker, store) = (path.join(UNFINISHED), path.join(STORE));
+    File::create(&marker)
+        .and_then(|marker| marker.sync_all())
+        .and_then(|()| sync_dir(path))
+        .and_then(|()| match path.parent().filter(|_| is_new) {
+            Some(above) => sync_dir(above),
+            None => Ok(()),
+        })
+        .map_err(failed)?;
+    // What an earlier restore left that was killed.
+    if store.exists() {
+        fs::remove_dir_all(&store).map_err(failed)?;
+    }
+    let stock = fill(&store, file)?;
+    finish()?;
+    sync_dir(path)
+        .and_then(|()| fs::remove_file(&marker))
+        .and_then(|()| sync_dir(path))
+        .map_err(failed)?;
+    Ok((verified, stock))
+}
+
+/// Refuses a directory in which a restore was begun and not finished.
+pub(super) fn refuse_unfinished(path: &Path) -> Result<(), String> {
+    match path.join(UNFINISHED).exists() {
+        true => Err(format!(
+            "store.path {} holds a restore that did not come to its end: run `yizhan restore` again",
+            path.display()
+        )),
+        false => Ok(()),
+    }
+}
+
+fn refuse_occupied(path: &Path) -> Result<(), String> {
+    match path.join(STORE).exists() && !path.join(UNFINISHED).exists() {
+        true => Err(format!(
+            "store.path {} holds a store already, and a restore needs an empty one: move it away, or name another store.path",
+            path.display()
+        )),
+        false => Ok(()),
+    }
+}
+
+fn fill(store: &Path, file: &Path) -> Result<Stock, String> {
+    let named = |error: RestoreError| match error {
+        RestoreError::Store(_) => format!("{}: {error}", store.display()),
+        _ => format!("{}: {error}", file.display()),
+    };
+    let mut backup = open(file)?;
+    let engine = SledEngine::open(store).map_err(|e| named(e.into()))?;
+    restore::replay(&mut backup, &engine).map_err(named)?;
+    let stock = restore::skip_numbers(&engine, NUMBERS_SKIPPED);
+    let stock = stock.map_err(|e| named(e.into()))?;
+    // It is opened once more, because a store that was written and cannot be opened is none.
+    engine.reopen().map_err(|e| named(e.into()))?;
+    Ok(stock)
+}
+
+fn open(file: &Path) -> Result<Decoder<BufReader<File>>, String> {
+    let source = File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let source = BufReader::with_capacity(READ, source);
+    Decoder::open(source).map_err(|damage| format!("{}: {damage}", file.display()))
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = match dir.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => dir,
+    };
+    File::open(dir)?.sync_all()
+}

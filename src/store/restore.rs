@@ -1,0 +1,118 @@
+//! Puts a backup into an empty store, and keeps numbers that were given out after the backup from being given again.
+
+use std::io::Read;
+
+use crate::id::Seq;
+use crate::machine::inbox::Inbox;
+
+use super::archive::{Damage, Decoder};
+use super::{BATCH_MAX, Batch, Engine, EngineError, record};
+
+/// How far every sequence moves on in a restore. No reader gets as many messages between a backup and the loss of a disk;
+/// and a client that keeps numbers in doubles has room for two million restores.
+pub const NUMBERS_SKIPPED: Seq = 1 << 32;
+
+/// Bytes between two flushes.
+const FLUSH_EVERY: usize = 64 << 20;
+
+/// Why a backup is not in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The backup is not a whole one.
+    #[error(transparent)]
+    Backup(#[from] Damage),
+    /// It holds no store.
+    #[error("it holds no store: the record {} is not in it", record::LAYOUT_KEY.escape_ascii())]
+    Empty,
+    /// The store failed.
+    #[error("the store could not be written: {0}")]
+    Store(#[from] EngineError),
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Messages that wait in inboxes.
+    pub rows: u64,
+    /// Users who ever had one.
+    pub users: u64,
+}
+
+/// Reads a backup to its end and keeps nothing of it.
+pub fn verify(backup: &mut Decoder<impl Read>) -> Result<(), RestoreError> {
+    let mut has_layout = false;
+    while let Some(records) = backup.block()? {
+        has_layout |= records.iter().any(|(key, _)| key == record::LAYOUT_KEY);
+    }
+    has_layout.then_some(()).ok_or(RestoreError::Empty)
+}
+
+/// Writes a backup into an empty store, which then is as it was when the backup ended.
+pub fn replay(backup: &mut Decoder<impl Read>, engine: &dyn Engine) -> Result<(), RestoreError> {
+    let (mut batch, mut unflushed) = (Batch::default(), 0);
+    while let Some(records) = backup.block()? {
+        for (key, value) in records.iter() {
+            match value {
+                Some(value) => batch.put(key.to_vec(), value.to_vec()),
+                None => batch.delete(key.to_vec()),
+            }
+            if batch.len() == BATCH_MAX {
+                engine.apply(std::mem::take(&mut batch))?;
+            }
+        }
+        unflushed += records.size();
+        if unflushed > FLUSH_EVERY {
+            unflushed = 0;
+            engine.flush()?;
+        }
+    }
+    engine.apply(batch)?;
+    Ok(engine.flush()?)
+}
+
+/// Moves every sequence on by `by`, those of users who are not known yet among them, and says what the store holds.
+///
+/// A number that was given out after the backup would otherwise stand for another message, and a client that remembers
+/// it would acknowledge with `up_to` what it has not seen.
+pub fn skip_numbers(engine: &dyn Engine, by: Seq) -> Result<Stock, EngineError> {
+    let mut stock = Stock::default();
+    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |_, _| {
+        stock.rows += 1;
+        true
+    })?;
+    let mut from = vec![record::USER];
+    loop {
+        let mut users = Vec::new();
+        engine.scan(&from, &[record::USER + 1], &mut |key, value| {
+            users.push((key.to_vec(), value.to_vec()));
+            users.len() < BATCH_MAX
+        })?;
+        let Some((last, _)) = users.last() else {
+            break;
+        };
+        from = [last, &[0][..]].concat();
+        let mut batch = Batch::default();
+        for (key, value) in users {
+            stock.users += 1;
+            match record::decode::<Inbox>(&key, &value) {
+                Ok(mut inbox) => {
+                    inbox.skip(by);
+                    batch.put(key, record::encode(&inbox)?);
+                }
+                // It was damaged before the backup, and costs its user only.
+                Err(error) => log::error!("left as it is: {error}"),
+            }
+        }
+        engine.apply(batch)?;
+    }
+    let start: Seq = match engine.get(record::START_KEY)? {
+        Some(value) => record::decode(record::START_KEY, &value)?,
+        None => 0,
+    };
+    let mut batch = Batch::default();
+    let value = record::encode(&start.saturating_add(by))?;
+    batch.put(record::START_KEY.to_vec(), value);
+    engine.apply(batch)?;
+    engine.flush()?;
+    Ok(stock)
+}

@@ -1,0 +1,98 @@
+//! What a ledger does over a store that was restored: numbers were passed over.
+
+use std::time::{Duration, Instant};
+
+use yizhan::store::record;
+use yizhan::store::restore::{NUMBERS_SKIPPED, skip_numbers};
+
+use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, attach, forgotten};
+use super::house::House;
+
+const SKIPPED: u64 = NUMBERS_SKIPPED;
+
+/// The store as it is served after a restore.
+fn restored<H: House>(desk: &mut Desk<H>) {
+    skip_numbers(&*desk.engine(), SKIPPED).unwrap();
+    desk.restart();
+}
+
+pub(crate) fn no_number_from_before_a_restore_is_given_out_after_it<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.fill(3);
+    desk.acks(BOB, "phone", &[1]);
+    restored(&mut desk);
+    assert_eq!(desk.seqs(BOB), [2, 3]);
+    let next = desk.accepts(ALICE, BOB, "next", "hello").seq;
+    assert_eq!(next, 3 + SKIPPED + 1);
+    // Carol had no inbox in the backup, and may have had one when the disk was lost.
+    assert_eq!(
+        desk.accepts(ALICE, CAROL, "first", "hello").seq,
+        SKIPPED + 1
+    );
+    desk.restart();
+    assert_eq!(
+        desk.accepts(ALICE, CAROL, "second", "hello").seq,
+        SKIPPED + 2
+    );
+
+    restored(&mut desk);
+    assert_eq!(
+        desk.accepts(ALICE, BOB, "again", "hello").seq,
+        next + SKIPPED + 1
+    );
+    assert_eq!(
+        desk.accepts(CAROL, ALICE, "first", "hello").seq,
+        2 * SKIPPED + 1
+    );
+}
+
+pub(crate) fn numbers_that_a_restore_passed_over_count_for_nobody<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.fill(9);
+    restored(&mut desk);
+    let last = desk.accepts(ALICE, BOB, "tenth", "hello").seq;
+    desk.refuses(ALICE, BOB, "eleventh", "hello");
+    let attached = desk.comes(BOB, "phone");
+    assert!(!attached.resync);
+    assert_eq!(attached.acks.first_gap(10), last);
+    let all: Vec<_> = (1..10).chain([last]).collect();
+    assert_eq!(desk.seqs(BOB), all);
+    assert_eq!(desk.acks(BOB, "phone", &all), 10);
+    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+}
+
+pub(crate) fn rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them<
+    H: House,
+>() {
+    let mut policy = ROOMY;
+    policy.bounds.max_devices = 2;
+    let mut desk = Desk::<H>::open(policy);
+    desk.comes(BOB, "old");
+    desk.now += 1;
+    desk.comes(BOB, "phone");
+    desk.fill(4);
+    desk.acks(BOB, "phone", &[2, 3, 4]);
+    restored(&mut desk);
+    let late = desk.accepts(ALICE, BOB, "late", "hello").seq;
+    desk.acks(BOB, "phone", &[late]);
+    let waiting = desk.accepts(ALICE, BOB, "waiting", "hello").seq;
+    assert_eq!(desk.seqs(BOB), [1, 2, 3, 4, late, waiting]);
+
+    desk.now += 1;
+    let begun = Instant::now();
+    // A row of the batch at hand is not overlooked, and none is removed twice.
+    let done = desk.commit(&[
+        super::desk::ack(BOB, "phone", &[waiting]),
+        attach(BOB, "new"),
+    ]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "number by number"
+    );
+    assert_eq!(forgotten(&done), ["old"]);
+    assert_eq!(done.tally.rows, -5);
+    assert_eq!(desk.seqs(BOB), [1]);
+    assert_eq!(desk.keys(record::BODY), 1);
+}
