@@ -371,6 +371,13 @@ impl Book {
                 ran.resync += 1;
                 turned.gave_up.push((uid, did.clone()));
             }
+            if known.resync && !*resync && !asked.acks.contains_key(did) {
+                // It was forgotten and came back in one batch, as a new device.
+                if !returned {
+                    return Err(format!("{did} need not resync any more, without a word"));
+                }
+                turned.forgotten.push((uid, did.clone()));
+            }
             known.acks = acks.clone();
             known.resync = *resync;
         }
