@@ -30,6 +30,8 @@ mod server;
 mod store;
 #[path = "sim/tally.rs"]
 mod tally;
+#[path = "sim/turn.rs"]
+mod turn;
 #[path = "sim/world.rs"]
 mod world;
 
@@ -150,24 +152,5 @@ planted! {
 fn the_same_seed_is_the_same_run() {
     for seed in 0..50 {
         assert_eq!(run(seed, None, false), run(seed, None, false));
-    }
-}
-
-#[test]
-fn survey() {
-    let mut kinds: std::collections::BTreeMap<String, (u64, u64, String)> = Default::default();
-    for seed in 0..number("YIZHAN_SEEDS").unwrap_or(0) {
-        if let Err(broken) = run(seed, None, false) {
-            let kind: String = broken
-                .chars()
-                .filter(|c| !c.is_ascii_digit())
-                .take(40)
-                .collect();
-            let e = kinds.entry(kind).or_insert((0, seed, broken));
-            e.0 += 1;
-        }
-    }
-    for (k, v) in kinds {
-        println!("{k}: {} times, seed {}: {:.400}", v.0, v.1, v.2);
     }
 }

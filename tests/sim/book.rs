@@ -7,19 +7,20 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::dedupe;
 use yizhan::machine::inbox::{Bounds, Inbox};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Message, Op, Refusal, State, is_expired};
+use yizhan::message::{Answer, Op, Refusal, State, is_expired};
 use yizhan::store::ledger::Policy;
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::record::{self, RowRef};
 use yizhan::store::{Engine, EngineError};
 
 use crate::tally::Ran;
+use crate::turn::Turn;
 
 /// Sweeps that may pass before what is due is gone.
 const SWEEPS_MAX: u64 = 10;
 
 /// A message, as its three names.
-type Name = (Uid, Uid, MsgId);
+pub type Name = (Uid, Uid, MsgId);
 
 pub struct Book {
     policy: Policy,
@@ -30,41 +31,41 @@ pub struct Book {
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
-    seq: Seq,
-    server_ts: u64,
-    expired: bool,
+pub struct Entry {
+    pub seq: Seq,
+    pub server_ts: u64,
+    pub expired: bool,
 }
 
 #[derive(Default)]
-struct User {
-    head: Seq,
-    any: Ranges,
-    devices: BTreeMap<Did, Known>,
+pub struct User {
+    pub head: Seq,
+    pub any: Ranges,
+    pub devices: BTreeMap<Did, Known>,
     /// Every row there ever was.
-    rows: BTreeMap<Seq, Row>,
+    pub rows: BTreeMap<Seq, Row>,
     /// Rows that some device has acknowledged, by their own word.
-    delivered: Ranges,
-    acked: BTreeMap<Did, Ranges>,
+    pub delivered: Ranges,
+    pub acked: BTreeMap<Did, Ranges>,
 }
 
-struct Row {
-    from: Uid,
-    id: MsgId,
-    server_ts: u64,
-    stored: bool,
+pub struct Row {
+    pub from: Uid,
+    pub id: MsgId,
+    pub server_ts: u64,
+    pub stored: bool,
     /// The first sweep that should have taken it.
-    due: Option<u64>,
+    pub due: Option<u64>,
 }
 
 #[derive(Default)]
-struct Known {
-    acks: Ranges,
-    resync: bool,
+pub struct Known {
+    pub acks: Ranges,
+    pub resync: bool,
     /// When it was seen last for certain, and when it may have been.
-    seen: u64,
-    seen_maybe: u64,
-    due: Option<u64>,
+    pub seen: u64,
+    pub seen_maybe: u64,
+    pub due: Option<u64>,
 }
 
 /// What a batch turned out to have done.
@@ -77,19 +78,19 @@ pub struct Turned {
 
 /// What a batch asks about one user.
 #[derive(Default)]
-struct Asked<'a> {
-    appends: BTreeSet<(Uid, &'a MsgId)>,
-    acks: BTreeMap<&'a Did, Ranges>,
-    attaches: BTreeSet<&'a Did>,
-    mentioned: BTreeSet<&'a Did>,
+pub struct Asked<'a> {
+    pub appends: BTreeSet<(Uid, &'a MsgId)>,
+    pub acks: BTreeMap<&'a Did, Ranges>,
+    pub attaches: BTreeSet<&'a Did>,
+    pub mentioned: BTreeSet<&'a Did>,
 }
 
 /// How the store stands for one user.
-struct Found {
-    inbox: Inbox,
-    any: Ranges,
-    devices: BTreeMap<Did, (Ranges, bool)>,
-    rows: BTreeMap<Seq, RowRef>,
+pub struct Found {
+    pub inbox: Inbox,
+    pub any: Ranges,
+    pub devices: BTreeMap<Did, (Ranges, bool)>,
+    pub rows: BTreeMap<Seq, RowRef>,
 }
 
 impl Book {
@@ -147,18 +148,19 @@ impl Book {
         let mut turned = Turned::default();
         for (uid, asked) in asked {
             let found = self.find(disk, uid, dids)?;
-            self.turn_user(
+            let turn = Turn {
+                policy: self.policy,
                 disk,
                 uid,
-                &asked,
-                found,
-                sweeps,
                 now,
                 certain,
-                ran,
-                &mut turned,
-            )
-            .map_err(|broken| format!("{broken} (user {uid})"))?;
+                sweeps,
+                asked,
+                found,
+            };
+            let user = self.users.entry(uid).or_default();
+            turn.take(user, &mut self.entries, ran, &mut turned)
+                .map_err(|broken| format!("{broken} (user {uid})"))?;
         }
         if sweeps {
             self.turn_entries(disk, now, ran)?;
@@ -206,238 +208,6 @@ impl Book {
                 rows,
             }),
         }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn turn_user(
-        &mut self,
-        disk: &MemoryEngine,
-        uid: Uid,
-        asked: &Asked<'_>,
-        found: Found,
-        sweeps: bool,
-        now: u64,
-        certain: bool,
-        ran: &mut Ran,
-        turned: &mut Turned,
-    ) -> Result<(), String> {
-        let (policy, dedupe_ms) = (self.policy, self.policy.dedupe_ms());
-        let user = self.users.entry(uid).or_default();
-        let head = found.inbox.head();
-        if head < user.head {
-            return Err(format!("the head went from {} to {head}", user.head));
-        }
-        if head - user.head > asked.appends.len() as u64 {
-            return Err(format!("{head} rows for fewer messages"));
-        }
-        let before = user.head;
-        user.head = head;
-
-        // New rows: each number once, whole, for a message that was sent and had none.
-        for seq in before + 1..=head {
-            let row = found.rows.get(&seq);
-            let row = row.ok_or_else(|| format!("the sequence has a gap at {seq}"))?;
-            if !asked.appends.contains(&(row.from, &row.id)) {
-                return Err(format!("row {seq} is a message that nobody sent"));
-            }
-            let body: Option<Message> = read(disk, &record::body_key(uid, seq))?;
-            if body.is_none_or(|body| body.id != row.id || body.from != row.from) {
-                return Err(format!("row {seq} has no body of its own"));
-            }
-            let name = (uid, row.from, row.id.clone());
-            let entry = entry(disk, &name)?;
-            if entry.is_none_or(|entry| entry.seq != seq) {
-                return Err(format!("row {seq} is not in the index"));
-            }
-            let entry = Entry {
-                seq,
-                server_ts: row.server_ts,
-                expired: false,
-            };
-            if let Some(old) = self.entries.insert(name, entry)
-                && old.server_ts + dedupe_ms > now
-            {
-                let old = old.seq;
-                return Err(format!("one message has two rows, {old} and {seq}"));
-            }
-            ran.accepted += 1;
-            ran.survived += u64::from(!certain);
-            user.rows.insert(
-                seq,
-                Row {
-                    from: row.from,
-                    id: row.id.clone(),
-                    server_ts: row.server_ts,
-                    stored: true,
-                    due: None,
-                },
-            );
-        }
-
-        // What any device has: by their acknowledgements, or because it is too old.
-        let by_all: Ranges = asked.acks.values().fold(Ranges::new(), |mut all, seqs| {
-            all.union(seqs);
-            all
-        });
-        let too_old = user
-            .rows
-            .iter()
-            .filter(|(_, row)| row.stored && is_expired(row.server_ts, now, policy.ttl_ms));
-        let too_old: Ranges = too_old.map(|(seq, _)| *seq).collect();
-        if !user.any.difference(&found.any).is_empty() {
-            return Err(format!("{:?} became {:?}", user.any, found.any));
-        }
-        let gained = found.any.difference(&user.any);
-        let unasked = gained.difference(&by_all).difference(&too_old);
-        if !unasked.is_empty() {
-            return Err(format!("{unasked:?} are acknowledged, and by nobody"));
-        }
-        for seq in gained.values() {
-            let row = &user.rows[&seq];
-            let name = (uid, row.from, row.id.clone());
-            let stored = entry(disk, &name)?.filter(|entry| entry.seq == seq);
-            let expired = stored.is_some_and(|entry| entry.expired);
-            if expired != (too_old.contains(seq) && !by_all.contains(seq)) && stored.is_some() {
-                // An acknowledgement by a device that is not known does not count.
-                if !(expired && too_old.contains(seq)) {
-                    return Err(format!("row {seq} is expired in the index: {expired}"));
-                }
-            }
-            if expired {
-                ran.expired += 1;
-                if let Some(entry) = self.entries.get_mut(&name).filter(|e| e.seq == seq) {
-                    entry.expired = true;
-                }
-            } else if by_all.contains(seq) {
-                user.delivered.insert(seq, seq);
-            }
-        }
-
-        for (did, seqs) in &asked.acks {
-            let known = user.devices.get(*did);
-            if known.is_some() || asked.attaches.contains(*did) {
-                let before = known.map_or(&user.any, |known| &known.acks);
-                let own = seqs.intersection(&found.any).difference(before);
-                user.acked.entry((*did).clone()).or_default().union(&own);
-            }
-        }
-
-        // Each device: what it was excused from, and why.
-        let fresh = asked
-            .attaches
-            .iter()
-            .filter(|did| !user.devices.contains_key(**did));
-        let fresh = fresh.count();
-        let makes_room = user.devices.len() + fresh > policy.bounds.max_devices.max(1);
-        for (did, (acks, resync)) in &found.devices {
-            if !acks.difference(&found.any).is_empty() {
-                return Err(format!("{did} has what nobody has"));
-            }
-            let Some(known) = user.devices.get_mut(did) else {
-                if !asked.attaches.contains(did) {
-                    return Err(format!("{did} became known without coming"));
-                }
-                if !user.any.difference(acks).is_empty() {
-                    return Err(format!("{did} does not begin behind what any device has"));
-                }
-                ran.new_devices += 1;
-                ran.new_with_holes +=
-                    u64::from(acks.iter().count() > 1 || (acks.cursor() == 0 && !acks.is_empty()));
-                let known = Known {
-                    acks: acks.clone(),
-                    resync: *resync,
-                    ..Known::default()
-                };
-                user.devices.insert(did.clone(), known);
-                continue;
-            };
-            if !known.acks.difference(acks).is_empty() {
-                return Err(format!("{did} lost acknowledgements"));
-            }
-            let mut gained = acks.difference(&known.acks);
-            if let Some(own) = asked.acks.get(did) {
-                gained.subtract(own);
-            }
-            gained.subtract(&too_old);
-            let lags = head > before && head - known.acks.len() > policy.bounds.max_messages;
-            let returned = asked.attaches.contains(did) && makes_room;
-            if !gained.is_empty() && !lags && !returned {
-                return Err(format!("{did} passes {gained:?}, and nothing excuses it"));
-            }
-            if (*resync && !known.resync) || (!gained.is_empty() && lags && !returned) {
-                if !lags {
-                    return Err(format!("{did} is told to resync, and does not lag"));
-                }
-                ran.resync += 1;
-                turned.gave_up.push((uid, did.clone()));
-            }
-            if known.resync && !*resync && !asked.acks.contains_key(did) {
-                // It was forgotten and came back in one batch, as a new device.
-                if !returned {
-                    return Err(format!("{did} need not resync any more, without a word"));
-                }
-                turned.forgotten.push((uid, did.clone()));
-            }
-            known.acks = acks.clone();
-            known.resync = *resync;
-        }
-        let gone = user
-            .devices
-            .keys()
-            .filter(|did| !found.devices.contains_key(*did));
-        let gone: Vec<Did> = gone.cloned().collect();
-        for did in gone {
-            let known = user.devices.remove(&did).unwrap_or_default();
-            let forget_ms = policy.bounds.forget_ms;
-            let unseen = sweeps
-                && !asked.mentioned.contains(&did)
-                && known.seen.saturating_add(forget_ms) <= now;
-            if unseen {
-                ran.forgotten_unseen += 1;
-            } else if makes_room {
-                let later = |other: &Known| other.seen_maybe >= known.seen;
-                let others = user.devices.iter();
-                if let Some((other, _)) = others
-                    .filter(|(other, _)| !asked.mentioned.contains(other))
-                    .find(|(_, other)| !later(other))
-                {
-                    return Err(format!(
-                        "{did} made room, and {other} was unseen for longer"
-                    ));
-                }
-                ran.forgotten_room += 1;
-            } else {
-                return Err(format!("{did} is forgotten without a reason"));
-            }
-            turned.forgotten.push((uid, did));
-        }
-        if user.devices.len() > policy.bounds.max_devices.max(1) {
-            return Err(format!("{} devices are known", user.devices.len()));
-        }
-        for did in &asked.mentioned {
-            if let Some(known) = user.devices.get_mut(*did) {
-                known.seen_maybe = now;
-                if certain {
-                    known.seen = now;
-                }
-            }
-        }
-        user.any = found.any;
-
-        // Rows that went, and rows that stayed without need.
-        let passed = |seq| user.devices.values().all(|known| known.acks.contains(seq));
-        for (seq, row) in &mut user.rows {
-            let needless = user.any.contains(*seq) && passed(*seq);
-            let is_there = found.rows.contains_key(seq);
-            if row.stored && !is_there && !needless && !too_old.contains(*seq) {
-                return Err(format!("row {seq} went, and somebody waits for it"));
-            }
-            if is_there && needless {
-                return Err(format!("row {seq} is kept, and nobody waits for it"));
-            }
-            row.stored = is_there;
-        }
-        Ok(())
     }
 
     /// An entry goes when it is forgotten, and expires with its row.
@@ -651,7 +421,7 @@ impl Book {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(
+pub fn read<T: serde::de::DeserializeOwned>(
     disk: &MemoryEngine,
     key: &[u8],
 ) -> Result<Option<T>, String> {
@@ -661,6 +431,6 @@ fn read<T: serde::de::DeserializeOwned>(
     decoded.transpose().map_err(failed)
 }
 
-fn entry(disk: &MemoryEngine, (to, from, id): &Name) -> Result<Option<dedupe::Entry>, String> {
+pub fn entry(disk: &MemoryEngine, (to, from, id): &Name) -> Result<Option<dedupe::Entry>, String> {
     read(disk, &record::dedupe_key(*to, *from, id))
 }

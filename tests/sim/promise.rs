@@ -182,7 +182,9 @@ impl World {
             let owed = self.book.owed(client.uid, &client.did);
             // What is not acknowledged holds its place in the window until it is parked.
             let rounds = self.scenario.rules.deliver_window as u64 * 4;
-            if client.silent_until > early && owed.len() > rounds {
+            let rows = owed.len() + client.got.len() as u64;
+            let calm_at = self.begun + self.scenario.faults_ms;
+            if client.silent_until > calm_at && rows > rounds {
                 continue;
             }
             for seq in owed.values() {

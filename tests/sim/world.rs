@@ -248,7 +248,11 @@ impl World {
             Step::Pump(epoch) => self.pump(epoch),
             Step::Due(serial, slot) => self.due(serial, slot),
             Step::Timer(serial, at) => return self.timer(serial, at),
-            Step::RegisterLate(serial, epoch) => self.register(serial, epoch),
+            Step::RegisterLate(serial, epoch) => {
+                if self.line(serial, epoch).is_some() {
+                    self.register(serial, epoch);
+                }
+            }
             Step::Relogin(client) => self.relogin(client),
             Step::Calm => {
                 self.phase = Phase::Calm;
