@@ -610,14 +610,14 @@ fn check_new_device(world: &World<'_>) {
 #[test]
 fn a_new_third_device_begins_behind_what_any_other_has_wherever_the_holes_are() {
     let scenarios: [(u64, u64, &'static [&'static [Act]]); 3] = [
-        // Holes acknowledged by one of the two, by both, and by none.
+        // Rows that one device has, that the other has, and that none has.
         (
             4,
             0,
             &[
                 &[Act::Connect(1)],
-                &[Act::OtherAcks("phone", 2), Act::OtherAcks("phone", 3)],
-                &[Act::OtherAcks("web", 2)],
+                &[Act::OtherAcks("phone", 2)],
+                &[Act::OtherAcks("web", 3)],
             ],
         ),
         (2, 1, &[&[Act::Connect(1)], &[Act::OtherAcks("phone", 2)]]),

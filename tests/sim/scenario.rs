@@ -55,15 +55,16 @@ impl Scenario {
         let loss = [0, 0, 15, 40][rng.usize(..4)];
         let doubling = [0, 0, 20][rng.usize(..3)];
         let shared_ids = rng.bool();
-        // A text acknowledgement does not say whose message it is for. When ids are shared it relies on what a
-        // connection is: nothing on it is doubled, and what it loses ends it.
-        let text = doubling == 0 || !shared_ids;
-        let loss_cuts = shared_ids && doubling == 0;
-
         let ttl_ms = match often(rng, 4) {
             true => rng.u64(120..900),
             false => NEVER,
         };
+        // A text acknowledgement does not say which message it is for. Where an id may be met twice, from two senders or
+        // anew after it was forgotten, it relies on what a connection is: nothing on it is doubled, and what it loses
+        // ends it.
+        let unique_ids = !shared_ids && ttl_ms == NEVER;
+        let text = doubling == 0 || unique_ids;
+        let loss_cuts = doubling == 0 && !unique_ids;
         let forget_ms = match often(rng, 4) {
             true => rng.u64(150..700),
             false => NEVER,
