@@ -101,11 +101,13 @@ pub enum Close {
     Draining = 4052,
     /// The process of this device died; its messages wait in the inbox.
     Crashed = 4053,
+    /// One of `limits` keeps this client out for a while.
+    Limited = 4054,
 }
 
 impl Close {
     /// Every close code, in rising order.
-    pub const ALL: [Close; 9] = [
+    pub const ALL: [Close; 10] = [
         Close::Protocol,
         Close::TooBig,
         Close::Token,
@@ -115,6 +117,7 @@ impl Close {
         Close::TooSlow,
         Close::Draining,
         Close::Crashed,
+        Close::Limited,
     ];
 
     /// Returns the number of the close frame.
@@ -134,6 +137,7 @@ impl Close {
             Close::TooSlow => "too slow",
             Close::Draining => "draining",
             Close::Crashed => "crashed",
+            Close::Limited => "limited",
         }
     }
 
@@ -158,7 +162,7 @@ mod tests {
         let numbers = Close::ALL.map(Close::number);
         assert_eq!(
             numbers,
-            [1002, 1009, 4006, 4008, 4013, 4050, 4051, 4052, 4053]
+            [1002, 1009, 4006, 4008, 4013, 4050, 4051, 4052, 4053, 4054]
         );
     }
 
@@ -187,7 +191,13 @@ mod tests {
             .collect();
         assert_eq!(
             back,
-            [Close::Idle, Close::TooSlow, Close::Draining, Close::Crashed]
+            [
+                Close::Idle,
+                Close::TooSlow,
+                Close::Draining,
+                Close::Crashed,
+                Close::Limited
+            ]
         );
         assert!(Close::ALL.iter().all(|close| close.reason().len() <= 123));
     }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// How much waits for a reader, and for how long.
     pub inbox: Inbox,
+    /// How much one client may ask of the server.
+    pub limits: Limits,
     /// Who may use the admin listener.
     pub admin: Admin,
 }
@@ -175,6 +177,22 @@ pub struct Inbox {
     pub ttl_ms: u64,
 }
 
+/// How much one client may ask of the server; 0 switches a limit off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Messages and signals that one device may send in a second.
+    pub messages_per_s: u64,
+    /// Bytes of frames, of every kind, that one device may send in a second.
+    pub bytes_per_s: u64,
+    /// Devices of one user that may be connected at once.
+    pub connections_per_user: usize,
+    /// Connections that one IPv4 address, or one IPv6 network of 64 bits, may hold open on the public listener.
+    pub connections_per_address: usize,
+    /// Logins of the whole server in a second.
+    pub handshakes_per_s: u64,
+}
+
 /// Who may use the admin listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,7 +284,8 @@ impl Settings {
         self.check_device()?;
         self.check_schedule()?;
         within("inbox.max_messages", self.inbox.max_messages, 1..=MAX_INBOX)?;
-        within("inbox.ttl_ms", self.inbox.ttl_ms, 1..=CENTURY_MS)
+        within("inbox.ttl_ms", self.inbox.ttl_ms, 1..=CENTURY_MS)?;
+        self.check_limits()
     }
 
     /// Returns the settings in force as TOML, with every secret hidden.
@@ -341,6 +360,27 @@ impl Settings {
         )
     }
 
+    fn check_limits(&self) -> Result<(), Impossible> {
+        let limits = &self.limits;
+        within("limits.messages_per_s", limits.messages_per_s, 0..=MAX_RATE)?;
+        within("limits.bytes_per_s", limits.bytes_per_s, 0..=MAX_BYTE_RATE)?;
+        within(
+            "limits.handshakes_per_s",
+            limits.handshakes_per_s,
+            0..=MAX_RATE,
+        )?;
+        within(
+            "limits.connections_per_user",
+            limits.connections_per_user as u64,
+            0..=MAX_DEVICES,
+        )?;
+        within(
+            "limits.connections_per_address",
+            limits.connections_per_address as u64,
+            0..=MAX_CONNECTIONS,
+        )
+    }
+
     fn check_schedule(&self) -> Result<(), Impossible> {
         const KEY: &str = "delivery.schedule_ms";
         let gaps = &self.delivery.schedule_ms;
@@ -362,6 +402,10 @@ impl Settings {
     }
 }
 
+const MAX_RATE: u64 = 1_000_000;
+/// Above it a byte takes less than the clock of the rates can tell.
+const MAX_BYTE_RATE: u64 = 100_000_000;
+const MAX_CONNECTIONS: u64 = 1_000_000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// Bounds every span of time, so that adding one to a point in time cannot overflow.
@@ -475,6 +519,11 @@ mod tests {
         );
         assert_eq!(settings.inbox.max_messages, 10_000);
         assert_eq!(settings.inbox.ttl_ms, 604_800_000);
+        assert_eq!(settings.limits.messages_per_s, 0);
+        assert_eq!(settings.limits.bytes_per_s, 0);
+        assert_eq!(settings.limits.connections_per_user, 0);
+        assert_eq!(settings.limits.connections_per_address, 0);
+        assert_eq!(settings.limits.handshakes_per_s, 0);
         assert_eq!(settings.admin.token(), None);
     }
 
@@ -498,7 +547,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let cases: [(&str, Spoil); 23] = [
+        let cases: [(&str, Spoil); 28] = [
             ("listen.public: must be an IP", |s| {
                 s.listen.public = "localhost:9800".into()
             }),
@@ -553,6 +602,19 @@ mod tests {
                 s.delivery.schedule_ms = vec![0, DAY_MS + 1]
             }),
             ("inbox.max_messages: ", |s| s.inbox.max_messages = 0),
+            ("limits.messages_per_s: ", |s| {
+                s.limits.messages_per_s = 1_000_001
+            }),
+            ("limits.bytes_per_s: ", |s| s.limits.bytes_per_s = u64::MAX),
+            ("limits.connections_per_user: ", |s| {
+                s.limits.connections_per_user = 1_001
+            }),
+            ("limits.connections_per_address: ", |s| {
+                s.limits.connections_per_address = 1_000_001
+            }),
+            ("limits.handshakes_per_s: ", |s| {
+                s.limits.handshakes_per_s = 1_000_001
+            }),
         ];
         for (expected, spoil) in cases {
             let mut settings = defaults();

@@ -24,6 +24,8 @@ struct Inner {
     parked: IntCounter,
     expired: IntCounter,
     refused: IntCounterVec,
+    limited: IntCounterVec,
+    connections: IntGauge,
     online: IntGauge,
     in_flight: IntGauge,
     rows: IntGauge,
@@ -74,6 +76,20 @@ impl Metrics {
                 registry.register(Box::new(refused.clone()))?;
                 refused
             },
+            limited: {
+                let opts = Opts::new(
+                    "yizhan_limited_total",
+                    "Frames, logins and connections refused by a limit, by `limit`.",
+                );
+                let limited = IntCounterVec::new(opts, &["limit"])?;
+                registry.register(Box::new(limited.clone()))?;
+                limited
+            },
+            connections: gauge(
+                &registry,
+                "yizhan_connections",
+                "Connections open on the public listener now, those not logged in among them.",
+            )?,
             online: gauge(&registry, "yizhan_online_devices", "Devices connected now.")?,
             in_flight: gauge(
                 &registry,
@@ -138,6 +154,9 @@ impl Metrics {
         for code in Code::ALL {
             let number = code.number().to_string();
             inner.refused.with_label_values(&[number.as_str()]);
+        }
+        for limit in Limit::ALL {
+            inner.limited.with_label_values(&[limit.name()]);
         }
         Ok(Metrics(Arc::new(inner)))
     }
@@ -208,6 +227,16 @@ impl Metrics {
         self.0.refused.with_label_values(&[number.as_str()]).inc();
     }
 
+    /// A limit kept something out.
+    pub fn limited(&self, limit: Limit) {
+        self.0.limited.with_label_values(&[limit.name()]).inc();
+    }
+
+    /// Counts one connection of the public listener until it is dropped.
+    pub fn connection(&self) -> Counted {
+        Counted::one(&self.0.connections)
+    }
+
     /// Counts one connected device until it is dropped.
     pub fn online(&self) -> Counted {
         Counted::one(&self.0.online)
@@ -223,6 +252,47 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+/// What keeps a client within bounds; the first five are settings under `limits`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// `limits.messages_per_s`.
+    Messages,
+    /// `limits.bytes_per_s`.
+    Bytes,
+    /// `limits.connections_per_user`.
+    PerUser,
+    /// `limits.connections_per_address`.
+    PerAddress,
+    /// `limits.handshakes_per_s`.
+    Handshakes,
+    /// The file descriptors of the process.
+    Descriptors,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: [Limit; 6] = [
+        Limit::Messages,
+        Limit::Bytes,
+        Limit::PerUser,
+        Limit::PerAddress,
+        Limit::Handshakes,
+        Limit::Descriptors,
+    ];
+
+    /// Returns the name by which it is counted: that of the setting, where there is one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Limit::Messages => "messages_per_s",
+            Limit::Bytes => "bytes_per_s",
+            Limit::PerUser => "connections_per_user",
+            Limit::PerAddress => "connections_per_address",
+            Limit::Handshakes => "handshakes_per_s",
+            Limit::Descriptors => "descriptors",
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: puts a server together, says where it listens, and takes it down in order.
 
+mod descriptors;
 mod lock;
 pub mod restore;
 
@@ -10,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_web::http::KeepAlive;
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
@@ -23,6 +26,7 @@ use crate::clock::{Clock, Wall, wall_ms};
 use crate::codec::Bounds as FrameBounds;
 use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
+use crate::gateway::admission::{self, Gate};
 use crate::http::state::AppState;
 use crate::http::{admin, public};
 use crate::id::Hashids;
@@ -37,8 +41,11 @@ use crate::store::sled::SledEngine;
 use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
 
+use descriptors::Budget;
 use lock::DirLock;
 
+/// How long a connection may take to send the head of its first request, all of it.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// How long clients have to answer the close of a server that goes down.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether they have.
@@ -99,8 +106,10 @@ impl Node {
             EngineKind::Memory => None,
             EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
         };
+        let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
+        budget.log();
         let hashids = Hashids::new(&settings.ids).map_err(StartError)?;
         let (keys, written) = config::keys::resolve(&settings)
             .map_err(|e| StartError(format!("the keys cannot be had: {e}")))?;
@@ -117,7 +126,11 @@ impl Node {
         let mark = committer::read_mark(&*engine).map_err(|e| StartError(e.to_string()))?;
         let clock = Clock::resume(wall, mark.as_ref());
 
-        let registry: Arc<Registry<DeviceRef>> = Arc::default();
+        let per_user = match settings.limits.connections_per_user {
+            0 => usize::MAX,
+            most => most,
+        };
+        let registry: Arc<Registry<DeviceRef>> = Arc::new(Registry::with_max(per_user));
         let (commits, committer) = committer::start(
             engine.clone(),
             Ledger::new(engine.clone(), policy(&settings)),
@@ -156,8 +169,9 @@ impl Node {
             hashids,
             keys.admin_token,
         ));
-        let (public, public_server) = listen_public(public_listener, state.clone(), dev)?;
-        let (admin, admin_server) = listen_admin(admin_listener, state.clone(), recorder.into())?;
+        let (public, public_server) = listen_public(public_listener, state.clone(), dev, budget)?;
+        let (admin, admin_server) =
+            listen_admin(admin_listener, state.clone(), recorder.into(), budget)?;
         Ok(Node {
             public,
             admin,
@@ -279,19 +293,39 @@ fn listen_public(
     (listener, addr): (TcpListener, SocketAddr),
     state: web::Data<AppState>,
     dev: bool,
+    budget: Budget,
 ) -> Result<(SocketAddr, Server), StartError> {
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
+    let services = &state.services;
+    let gate = Gate::new(
+        budget.marks,
+        state.settings.limits.connections_per_address,
+        services.rules.retry_ms,
+        services.metrics.clone(),
+    );
     let server = HttpServer::new(move || {
         App::new()
+            .wrap(from_fn(admission::admitted))
             .app_data(state.clone())
             .configure(|config| public::routes(config, dev))
     })
+    .workers(budget.workers)
+    .max_connections(budget.clients_per_worker)
+    .client_request_timeout(HEAD_DEADLINE)
+    // The deadline above is that of the first request alone: a second one could come for ever.
+    .keep_alive(KeepAlive::Disabled)
     .tcp_nodelay(true)
     .backlog(BACKLOG)
     // A WebSocket that has been closed would wait for its client to hang up first.
     .client_disconnect_timeout(Duration::ZERO)
     .disable_signals()
-    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
+    .on_connect(move |connection, extensions: &mut Extensions| {
+        let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        cut_when_jammed(stream, deadline);
+        gate.admit(stream, true, extensions);
+    })
     .listen(listener)
     .map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
     Ok((addr, server.run()))
@@ -301,6 +335,7 @@ fn listen_admin(
     (listener, addr): (TcpListener, SocketAddr),
     state: web::Data<AppState>,
     recorder: web::Data<Recorder>,
+    budget: Budget,
 ) -> Result<(SocketAddr, Server), StartError> {
     let max_payload = state.settings.listen.max_payload;
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
@@ -311,10 +346,16 @@ fn listen_admin(
             .configure(|config| admin::routes(config, max_payload))
     })
     .workers(1)
+    .max_connections(budget.operators)
+    .client_request_timeout(HEAD_DEADLINE)
     .tcp_nodelay(true)
     .disable_signals()
     // Somebody who takes no more of a backup would keep everybody else from taking one.
-    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
+    .on_connect(move |connection, _: &mut Extensions| {
+        if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+            cut_when_jammed(stream, deadline);
+        }
+    })
     .listen(listener)
     .map_err(|e| StartError(format!("listen.admin {addr}: {e}")))?;
     Ok((addr, server.run()))
@@ -338,10 +379,7 @@ fn bind(key: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 }
 
 /// The kernel ends a connection whose peer leaves written data unacknowledged for so long.
-fn cut_when_jammed(connection: &dyn std::any::Any, deadline: Duration) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
-        return;
-    };
+fn cut_when_jammed(stream: &TcpStream, deadline: Duration) {
     if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(deadline)) {
         log::warn!("a connection has no write deadline: {error}");
     }

@@ -131,9 +131,13 @@ impl Tokens {
     /// [`TokenError::Invalid`], however old the token is.
     pub fn verify(&self, token: &str, now_ms: u64, leeway_ms: u64) -> Result<Claims, TokenError> {
         let inner = &*self.inner;
-        let wire = decode::<WireIn>(token, &inner.check, &inner.validation)
-            .map_err(|_| TokenError::Invalid)?
-            .claims;
+        let read = decode::<WireIn>(token, &inner.check, &inner.validation)
+            .map_err(|_| TokenError::Invalid)?;
+        // RFC 7515: what the header calls critical must be understood, and nothing of the kind is here.
+        if read.header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
+        let wire = read.claims;
         let uid = inner
             .hashids
             .decode(&wire.uid)

@@ -134,6 +134,11 @@ fn refuses(text: &str, words: &str) -> Fault {
     fault
 }
 
+/// The code alone, for frames that are too long to be shown.
+fn code_of(text: &str) -> Code {
+    json().decode(text).expect_err("the frame was taken").code
+}
+
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
@@ -430,7 +435,7 @@ fn a_text_ack_of_another_shape_is_refused() {
     refuses("CLIENT_ACK,C2C,m1,d1,", "has 5");
     refuses("CLIENT_ACK,", "has 2");
     refuses("CLIENT_ACK,C2C,,d1", "msgid is empty");
-    refuses("client_ack,C2C,m1,d1", "not JSON");
+    refuses("client_ack,C2C,m1,d1", "nor `CLIENT_ACK,type,msgid,did`");
     let fault = refuses("CLIENT_ACK,C2C,m1,", "did is empty");
     assert_eq!(fault.id.as_deref(), Some("m1"));
     refuses(&format!("CLIENT_ACK,C2C,{},d", "m".repeat(65)), "64 bytes");
@@ -443,11 +448,15 @@ fn an_ack_needs_one_form_and_one_only() {
         r#"{"type":"CLIENT_ACK","seqs":[1],"up_to":1}"#,
         "seqs or up_to",
     );
-    for bad in ["[-1]", "[1.5]", "[\"1\"]", "{}", "[18446744073709551616]"] {
+    for bad in ["[1,-1]", "[1,1.5]", "[1,\"1\"]", "[1,18446744073709551616]"] {
         refuses(
             &format!(r#"{{"type":"CLIENT_ACK","seqs":{bad}}}"#),
-            "wrong shape",
+            "seqs[1] must be a whole number from 0 to 18446744073709551615",
         );
+    }
+    for bad in ["{}", "7", "\"all\"", "true"] {
+        let text = format!(r#"{{"type":"CLIENT_ACK","seqs":{bad}}}"#);
+        refuses(&text, "seqs must be a list of sequence numbers");
     }
 }
 
@@ -461,7 +470,8 @@ fn a_sync_has_bounds() {
         let text = format!(r#"{{"type":"SYNC","after":5,"limit":{limit}}}"#);
         refuses(&text, "1 to 100");
     }
-    refuses(r#"{"type":"SYNC","after":-1}"#, "wrong shape");
+    refuses(r#"{"type":"SYNC","after":-1}"#, "after must be");
+    refuses(r#"{"type":"SYNC","limit":1e400}"#, "limit must be");
 }
 
 #[test]
@@ -486,7 +496,7 @@ fn a_status_question_has_a_bound() {
     refuses(text, "comma");
     refuses(
         r#"{"type":"STATUS","of":[{"to":"7b4v1b"}]}"#,
-        "missing field `id`",
+        "of[0]: id is missing",
     );
 }
 
@@ -511,8 +521,8 @@ fn a_new_token_and_a_ping() {
     );
     refuses(r#"{"type":"REFRESH"}"#, "token is missing");
     reads("ping", &Inbound::Ping);
-    refuses("ping ", "not JSON");
-    refuses("PING", "not JSON");
+    refuses("ping ", "nor `CLIENT_ACK");
+    refuses("PING", "nor `CLIENT_ACK");
 }
 
 #[test]
@@ -612,18 +622,18 @@ fn a_fault_names_the_problem_and_echoes_id_and_reader() {
 #[test]
 fn a_frame_of_the_wrong_shape_still_has_its_id_echoed() {
     let text = r#"{"type":"C2C","id":"m1","to":"7b4v1b","payload":1,"created_at":"today"}"#;
-    let fault = refuses(text, "wrong shape");
+    let fault = refuses(text, "created_at must be a whole number");
     assert_eq!(fault.id.as_deref(), Some("m1"));
     assert_eq!(fault.to, Some(Address::Raw("7b4v1b".into())));
     let text = r#"{"type":"C2C","id":7,"to":"7b4v1b","payload":1}"#;
-    let fault = refuses(text, "wrong shape");
+    let fault = refuses(text, "id must be a string");
     assert_eq!(fault.id, None);
     assert_eq!(fault.to, Some(Address::Raw("7b4v1b".into())));
     for created_at in ["1.5", "9223372036854775808", "[]"] {
         let text = format!(
             r#"{{"type":"C2C","id":"m1","to":"7b4v1b","payload":1,"created_at":{created_at}}}"#
         );
-        assert_eq!(refuses(&text, "wrong shape").id.as_deref(), Some("m1"));
+        assert_eq!(refuses(&text, "created_at").id.as_deref(), Some("m1"));
     }
 }
 
@@ -664,15 +674,33 @@ fn the_sentence_of_a_fault_is_short_however_long_the_frame() {
 
 #[test]
 fn a_member_twice_is_refused_where_the_server_reads_it() {
-    for twice in [
-        r#""id":"m1","id":"m2""#,
-        r#""id":"m1","payload":1,"payload":2"#,
-        r#""id":"m1","to":"7b4v1b","to":"kybqdp""#,
-        r#""id":"m1","type":"C2C""#,
+    for (twice, name) in [
+        (r#""id":"m1","id":"m2""#, "id"),
+        (r#""id":"m1","\u0069d":"m1""#, "id"),
+        (r#""id":"m1","payload":1,"payload":2"#, "payload"),
+        (r#""id":"m1","to":"7b4v1b","to":"kybqdp""#, "to"),
+        (r#""id":"m1","type":"C2C""#, "type"),
+        (r#""id":"m1","type":null"#, "type"),
+        (r#""from":"x","from":"x""#, "from"),
+        (r#""seqs":[1],"seqs":[1]"#, "seqs"),
+        (r#""token":"a","token":"a""#, "token"),
     ] {
-        let text = format!(r#"{{"type":"C2C",{twice}}}"#);
-        refuses(&text, "duplicate field");
+        for kind in [
+            "C2C",
+            "WEBRTC_OFFER",
+            "CLIENT_ACK",
+            "SYNC",
+            "STATUS",
+            "REFRESH",
+        ] {
+            let text = format!(r#"{{"type":"{kind}",{twice}}}"#);
+            let fault = refuses(&text, &format!("{name} stands there twice"));
+            let echoed = (name != "id" && twice.contains("m1")).then_some("m1");
+            assert_eq!(fault.id.as_deref(), echoed, "{text}");
+        }
     }
+    let entry = r#"{"type":"STATUS","of":[{"to":"7b4v1b","id":"a","id":"b"}]}"#;
+    refuses(entry, "of[0]: id stands there twice");
     let text = r#"{"type":"C2C","id":"m1","to":"7b4v1b","payload":{"a":1,"a":2},"x":1,"x":2}"#;
     reads(text, &draft("m1", r#"{"a":1,"a":2}"#, None));
 }
@@ -699,10 +727,12 @@ fn nested_brackets_do_no_harm_wherever_they_stand() {
     for deep in [&nested, &objects] {
         let text = format!(r#"{{"type":"C2C","id":"m1","to":"7b4v1b","payload":{deep}}}"#);
         reads(&text, &draft("m1", deep, None));
-        for member in ["id", "to", "token", "of", "seqs", "created_at"] {
+        for member in ["id", "to", "token", "seqs", "created_at"] {
             let text = format!(r#"{{"type":"STATUS","{member}":{deep}}}"#);
-            refuses(&text, "wrong shape");
+            assert_eq!(code_of(&text), Code::BadFrame, "{member}");
         }
+        let text = format!(r#"{{"type":"STATUS","of":{deep}}}"#);
+        assert_eq!(code_of(&text), Code::BadFrame);
         let text = format!(r#"{{"unknown":{deep},"type":"SYNC"}}"#);
         assert!(json().decode(&text).is_ok());
     }
@@ -731,31 +761,48 @@ fn what_is_no_object_is_refused() {
     }
     refuses("{}", "type is missing");
     let lone_half = r#"{"type":"C2C","id":"\ud83d","to":"7b4v1b","payload":1}"#;
-    refuses(lone_half, "not JSON");
+    refuses(lone_half, "id has an escape that stands for no character");
 }
 
 #[test]
 fn a_frame_is_an_object_and_no_list_of_its_members() {
     let list = r#"["m1","C2C","7b4v1b",{},1,null,null,null,null,null,null]"#;
-    refuses(list, "wrong shape");
-    refuses(r#"{"type":"STATUS","of":[["7b4v1b","m1"]]}"#, "wrong shape");
+    refuses(list, "not a JSON object");
+    let entry = r#"{"type":"STATUS","of":[["7b4v1b","m1"]]}"#;
+    refuses(entry, "of[0]: must be an object with to and id");
 }
 
 #[test]
 fn a_message_for_the_store_may_leave_its_type_out() {
     let dialect = json();
     let text = r#"{"id":"m1","to":"7b4v1b","payload": {} ,"from":"kybqdp"}"#;
-    let read = dialect.decode_message(text).unwrap();
+    let (from, read) = dialect.decode_message(text).unwrap();
+    assert_eq!(from, ALICE);
     assert_eq!(
         Inbound::Command(Command::Send(read)),
         draft("m1", "{}", None)
     );
-    let named = r#"{"id":"m1","type":"c2c","to":"7b4v1b","payload":1}"#;
+    let named = r#"{"id":"m1","from":"kybqdp","type":"c2c","to":"7b4v1b","payload":1}"#;
     assert!(dialect.decode_message(named).is_ok());
-    let signal = r#"{"id":"m1","type":"WEBRTC_OFFER","to":"7b4v1b","payload":1}"#;
+    let signal = r#"{"id":"m1","from":"kybqdp","type":"WEBRTC_OFFER","to":"7b4v1b","payload":1}"#;
     let fault = dialect.decode_message(signal).unwrap_err();
     assert_eq!(fault.id.as_deref(), Some("m1"));
     assert!(dialect.decode_message("ping").is_err());
+    for (from, words) in [
+        ("", "from is missing"),
+        (r#""from":null,"#, "from is missing"),
+        (r#""from":7,"#, "from must be a string"),
+        (r#""from":"nobody","#, "from names no user"),
+        (
+            r#""from":"kybqdp","from":"7b4v1b","#,
+            "from stands there twice",
+        ),
+    ] {
+        let text = format!(r#"{{{from}"id":"m1","to":"7b4v1b","payload":1}}"#);
+        let fault = dialect.decode_message(&text).unwrap_err();
+        assert!(fault.msg.contains(words), "{text}: {}", fault.msg);
+        assert_eq!(fault.id.as_deref(), Some("m1"), "{text}");
+    }
 }
 
 /// Frames that are right, to be spoilt.

@@ -50,7 +50,7 @@ impl Drop for Attachment {
 
 /// Attaches a connection whose token says this, and waits for its first frame.
 ///
-/// A device that is not there is started on the current thread.
+/// A device that is not there is started on the current thread, unless its user has as many as the registry takes.
 pub async fn attach(
     services: &Arc<Services>,
     uid: Uid,
@@ -59,7 +59,8 @@ pub async fn attach(
 ) -> Result<Attachment, Code> {
     for _ in 0..TRIES {
         let start = || Device::spawn(uid, did.clone(), services.clone());
-        let device = services.registry.find_or_insert(uid, did, start);
+        let found = services.registry.find_or_insert(uid, did, start);
+        let device = found.ok_or(Code::TooFast)?;
         let epoch = services.serials.fetch_add(1, Ordering::Relaxed);
         let (outbox, frames) = outbox();
         let (ready, answer) = oneshot::channel();

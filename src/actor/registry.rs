@@ -22,6 +22,7 @@ pub trait Member: Clone {
 /// Users, their devices, and which of those are announced to.
 #[derive(Debug)]
 pub struct Registry<M> {
+    per_user: usize,
     hasher: std::hash::RandomState,
     shards: Vec<RwLock<HashMap<Uid, Vec<Entry<M>>>>>,
 }
@@ -36,31 +37,42 @@ struct Entry<M> {
 
 impl<M: Member> Default for Registry<M> {
     fn default() -> Self {
-        Registry {
-            hasher: std::hash::RandomState::new(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-        }
+        Registry::with_max(usize::MAX)
     }
 }
 
 impl<M: Member> Registry<M> {
-    /// The living process of a device, or a new one. There is never a second one beside it.
-    pub fn find_or_insert(&self, uid: Uid, did: &Did, start: impl FnOnce() -> M) -> M {
+    /// A registry that takes so many living processes of each user, and no more.
+    pub fn with_max(per_user: usize) -> Registry<M> {
+        Registry {
+            per_user,
+            hasher: std::hash::RandomState::new(),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+        }
+    }
+
+    /// The living process of a device, or a new one; there is never a second one beside it. None if the user has as many
+    /// as this registry takes: they are counted and the new one is added under one lock, so that logins at the same time
+    /// cannot be more.
+    pub fn find_or_insert(&self, uid: Uid, did: &Did, start: impl FnOnce() -> M) -> Option<M> {
         let mut shard = self.shard(uid).write();
         let entries = shard.entry(uid).or_default();
         if let Some(entry) = entries.iter().find(|entry| entry.did == *did)
             && entry.member.is_alive()
         {
-            return entry.member.clone();
+            return Some(entry.member.clone());
         }
         entries.retain(|entry| entry.did != *did);
+        if entries.iter().filter(|e| e.member.is_alive()).count() >= self.per_user {
+            return None;
+        }
         let member = start();
         entries.push(Entry {
             did: did.clone(),
             member: member.clone(),
             epoch: None,
         });
-        member
+        Some(member)
     }
 
     /// Announces commits to that connection of that process from here on.
@@ -186,7 +198,9 @@ mod tests {
     fn only_registered_and_living_processes_are_shown() {
         let registry = Registry::default();
         let phone = Did::parse("phone").unwrap();
-        let process = registry.find_or_insert(Uid(1), &phone, || Process::new(1));
+        let process = registry
+            .find_or_insert(Uid(1), &phone, || Process::new(1))
+            .unwrap();
         assert!(seen(&registry, 1).is_empty());
         registry.register(Uid(1), &phone, 1, 10);
         assert_eq!(seen(&registry, 1), [1]);
@@ -211,11 +225,16 @@ mod tests {
     fn a_dead_process_is_replaced_and_its_late_farewell_does_no_harm() {
         let registry = Registry::default();
         let phone = Did::parse("phone").unwrap();
-        let first = registry.find_or_insert(Uid(1), &phone, || Process::new(1));
-        let same = registry.find_or_insert(Uid(1), &phone, || Process::new(9));
+        let find = |serial| {
+            registry
+                .find_or_insert(Uid(1), &phone, || Process::new(serial))
+                .unwrap()
+        };
+        let first = find(1);
+        let same = find(9);
         assert_eq!(same.serial, 1);
         first.die();
-        let second = registry.find_or_insert(Uid(1), &phone, || Process::new(2));
+        let second = find(2);
         assert_eq!(second.serial, 2);
         registry.register(Uid(1), &phone, 1, 10);
         assert!(
@@ -227,5 +246,24 @@ mod tests {
         assert_eq!(seen(&registry, 1), [2]);
         registry.remove(Uid(1), &phone, 2);
         assert!(registry.all().is_empty());
+    }
+    #[test]
+    fn a_user_has_no_more_living_processes_than_the_registry_takes() {
+        let registry = Registry::with_max(2);
+        let find = |uid, did: &str, serial| {
+            let did = Did::parse(did).unwrap();
+            registry.find_or_insert(Uid(uid), &did, || Process::new(serial))
+        };
+        let phone = find(1, "phone", 1).unwrap();
+        assert!(find(1, "laptop", 2).is_some());
+        assert!(find(1, "tablet", 3).is_none());
+        assert_eq!(
+            find(1, "phone", 4).unwrap().serial,
+            1,
+            "it is there already"
+        );
+        assert!(find(2, "tablet", 5).is_some(), "another user");
+        phone.die();
+        assert!(find(1, "tablet", 6).is_some(), "the dead one has made room");
     }
 }

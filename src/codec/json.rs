@@ -1,64 +1,30 @@
 //! The JSON dialect of the WebSocket: docs/PROTOCOL.md is its description for clients.
 
-use std::borrow::Cow;
+mod frame;
+
 use std::fmt::Write;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-
 use crate::code::Code;
-use crate::id::{Did, Hashids, MsgId, Seq, Uid};
+use crate::id::{Did, Hashids, MsgId, Uid};
 use crate::message::{
     Ack, Address, Command, Draft, Event, Fault, Kind, Notice, Row, Signal, SignalDraft, State,
     Target,
 };
 
 use super::{Bounds, Inbound};
+use frame::Frame;
 
 /// A relayed type is at most this long, bytes.
 const KIND_MAX: usize = 64;
-/// What is said of a frame that cannot be read is at most this long, bytes.
-const WHY_MAX: usize = 200;
-/// What an undecodable reader is echoed as, at most, bytes.
-const ECHO_MAX: usize = 64;
+/// What is said of a text that is nothing at all.
+const NO_FRAME: &str =
+    "the frame is not a JSON object, and neither `ping` nor `CLIENT_ACK,type,msgid,did`";
 
 /// Converts frames both ways; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Json {
     hashids: Hashids,
     bounds: Bounds,
-}
-
-#[derive(Deserialize)]
-struct Frame<'a> {
-    id: Option<Cow<'a, str>>,
-    r#type: Option<Cow<'a, str>>,
-    to: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "some_raw")]
-    payload: Option<&'a RawValue>,
-    created_at: Option<i64>,
-    seqs: Option<Vec<Seq>>,
-    up_to: Option<Seq>,
-    after: Option<Seq>,
-    limit: Option<usize>,
-    #[serde(borrow)]
-    of: Option<Vec<&'a RawValue>>,
-    token: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct FrameTarget<'a> {
-    to: Cow<'a, str>,
-    id: Cow<'a, str>,
-}
-
-/// What can still be said about a frame of the wrong shape.
-#[derive(Default, Deserialize)]
-struct Remains {
-    #[serde(default)]
-    id: serde_json::Value,
-    #[serde(default)]
-    to: serde_json::Value,
 }
 
 impl Json {
@@ -77,9 +43,13 @@ impl Json {
         if text.starts_with("CLIENT_ACK,") {
             return text_ack(text);
         }
-        let frame: Frame<'_> = parse_object(text)?;
-        let Some(kind) = &frame.r#type else {
-            return Err(fault(&frame, "type is missing"));
+        let start = text.trim_start();
+        if !start.is_empty() && !start.starts_with(['{', '\u{feff}']) {
+            return Err(Fault::because(Code::BadFrame, NO_FRAME));
+        }
+        let frame = Frame::read(text)?;
+        let Some(kind) = &frame.kind else {
+            return Err(frame.fault("type is missing"));
         };
         match kind.to_ascii_uppercase().as_str() {
             "C2C" => Ok(Inbound::Command(Command::Send(self.draft(frame)?))),
@@ -88,21 +58,27 @@ impl Json {
             "SYNC" => self.sync(frame),
             "STATUS" => self.status(frame),
             "REFRESH" => match frame.token {
-                Some(token) => Ok(Inbound::Refresh(token)),
-                None => Err(fault(&frame, "token is missing")),
+                Some(token) => Ok(Inbound::Refresh(token.into_owned())),
+                None => Err(frame.fault("token is missing")),
             },
-            _ => Err(fault(&frame, "type is not known")),
+            _ => Err(frame.fault("type is not known")),
         }
     }
 
-    /// Reads a message to be stored, for those who send no other frames; `type` may be left out.
-    pub fn decode_message(&self, text: &str) -> Result<Draft, Fault> {
-        let frame: Frame<'_> = parse_object(text)?;
-        match frame.r#type.as_deref() {
-            None => self.draft(frame),
-            Some(kind) if kind.eq_ignore_ascii_case("C2C") => self.draft(frame),
-            Some(_) => Err(fault(&frame, "type is not that of a stored message")),
+    /// Reads a message to be stored and its sender, for those who speak for others; `type` may be left out.
+    pub fn decode_message(&self, text: &str) -> Result<(Uid, Draft), Fault> {
+        let frame = Frame::read(text)?;
+        if let Some(kind) = &frame.kind
+            && !kind.eq_ignore_ascii_case("C2C")
+        {
+            return Err(frame.fault("type is not that of a stored message"));
         }
+        let Some(from) = frame.from()? else {
+            return Err(frame.fault("from is missing"));
+        };
+        let from = self.hashids.decode(&from);
+        let from = from.map_err(|e| frame.fault(format!("from names no user: {e}")))?;
+        Ok((from, self.draft(frame)?))
     }
 
     /// Writes a frame; a close is not one, and gives none.
@@ -193,13 +169,12 @@ impl Json {
     }
 
     fn signal(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
-        let kind = frame.r#type.as_deref().unwrap_or_default();
+        let kind = frame.kind.as_deref().unwrap_or_default();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         if kind.len() > KIND_MAX || !kind.bytes().all(plain) {
-            return Err(fault(
-                &frame,
-                "type has characters other than letters, digits and _, or is too long",
-            ));
+            return Err(
+                frame.fault("type has characters other than letters, digits and _, or is too long")
+            );
         }
         let (id, to, payload) = self.letter(&frame)?;
         Ok(Inbound::Command(Command::Signal(SignalDraft {
@@ -214,18 +189,17 @@ impl Json {
     /// What every message has: id, reader and payload.
     fn letter(&self, frame: &Frame<'_>) -> Result<(MsgId, Uid, Box<str>), Fault> {
         let Some(id) = &frame.id else {
-            return Err(fault(frame, "id is missing"));
+            return Err(frame.fault("id is missing"));
         };
-        let id = MsgId::parse(id).map_err(|e| fault(frame, format!("id {e}")))?;
+        let id = MsgId::parse(id).map_err(|e| frame.fault(format!("id {e}")))?;
         let Some(to) = &frame.to else {
-            return Err(fault(frame, "to is missing"));
+            return Err(frame.fault("to is missing"));
         };
         let to = self.hashids.decode(to);
-        let to = to.map_err(|e| fault(frame, format!("to names no user: {e}")))?;
+        let to = to.map_err(|e| frame.fault(format!("to names no user: {e}")))?;
         let Some(payload) = frame.payload else {
-            return Err(fault(frame, "payload is missing"));
+            return Err(frame.fault("payload is missing"));
         };
-        let payload = payload.get();
         if payload.len() > self.bounds.max_payload {
             let msg = format!(
                 "payload has {} bytes, at most {} are allowed",
@@ -239,10 +213,11 @@ impl Json {
 
     fn sync(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let max = self.bounds.max_page;
-        let limit = frame.limit.unwrap_or(max);
-        if !(1..=max).contains(&limit) {
-            return Err(fault(&frame, format!("limit is not from 1 to {max}")));
-        }
+        let limit = match frame.limit.map(usize::try_from) {
+            None => max,
+            Some(Ok(limit)) if (1..=max).contains(&limit) => limit,
+            Some(_) => return Err(frame.fault(format!("limit is not from 1 to {max}"))),
+        };
         Ok(Inbound::Command(Command::Sync {
             after: frame.after.unwrap_or(0),
             limit,
@@ -251,21 +226,29 @@ impl Json {
 
     fn status(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let Some(of) = &frame.of else {
-            return Err(fault(&frame, "of is missing"));
+            return Err(frame.fault("of is missing"));
         };
         if of.len() > self.bounds.max_status {
             let max = self.bounds.max_status;
-            return Err(fault(&frame, format!("of has more than {max} entries")));
+            return Err(frame.fault(format!("of has more than {max} entries")));
         }
         let mut targets = Vec::with_capacity(of.len());
         for (at, target) in of.iter().enumerate() {
             // The id in an entry is that of another frame: the fault is about this one.
-            let fault = |why: String| fault(&frame, format!("of[{at}]: {why}"));
-            let target: FrameTarget<'_> =
-                parse_object(target.get()).map_err(|e| fault(e.msg.into_string()))?;
-            let to = self.hashids.decode(&target.to);
+            let fault = |why: String| frame.fault(format!("of[{at}]: {why}"));
+            if !target.get().starts_with('{') {
+                return Err(fault("must be an object with to and id".into()));
+            }
+            let entry = Frame::read(target.get()).map_err(|e| fault(e.msg.into_string()))?;
+            let Some(to) = &entry.to else {
+                return Err(fault("to is missing".into()));
+            };
+            let to = self.hashids.decode(to);
             let to = to.map_err(|e| fault(format!("to names no user: {e}")))?;
-            let id = MsgId::parse(&target.id).map_err(|e| fault(format!("id {e}")))?;
+            let Some(id) = &entry.id else {
+                return Err(fault("id is missing".into()));
+            };
+            let id = MsgId::parse(id).map_err(|e| fault(format!("id {e}")))?;
             targets.push(Target { to, id });
         }
         Ok(Inbound::Command(Command::Status(targets)))
@@ -364,11 +347,11 @@ impl Json {
 
 fn text_ack(text: &str) -> Result<Inbound, Fault> {
     let bad = |msg: String| Fault::because(Code::BadFrame, msg);
-    let fields: Vec<&str> = text.split(',').collect();
+    let fields: Vec<&str> = text.splitn(5, ',').collect();
     let [_, _, id, did] = fields[..] else {
         return Err(bad(format!(
             "a text acknowledgement has four fields, CLIENT_ACK,type,msgid,did, and this has {}",
-            fields.len()
+            text.split(',').count()
         )));
     };
     let id = MsgId::parse(id).map_err(|e| bad(format!("msgid {e}")))?;
@@ -380,51 +363,9 @@ fn ack(frame: Frame<'_>) -> Result<Inbound, Fault> {
     let ack = match (&frame.seqs, frame.up_to) {
         (Some(seqs), None) => Ack::Seqs(seqs.clone()),
         (None, Some(up_to)) => Ack::UpTo(up_to),
-        _ => return Err(fault(&frame, "either seqs or up_to is needed")),
+        _ => return Err(frame.fault("either seqs or up_to is needed")),
     };
     Ok(Inbound::Command(Command::Ack(ack)))
-}
-
-/// A fault of a frame that could be read.
-fn fault(frame: &Frame<'_>, msg: impl Into<Box<str>>) -> Fault {
-    Fault {
-        id: frame.id.as_deref().map(cut),
-        to: frame.to.as_deref().map(|to| Address::Raw(cut(to))),
-        ..Fault::because(Code::BadFrame, msg)
-    }
-}
-
-/// Reads an object; a derived reader would take a list for its members in their order as well.
-fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
-    let object = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
-    if text.trim_start().starts_with('{') {
-        return Ok(object);
-    }
-    let msg = "the frame has the wrong shape: what should be an object is a list";
-    Err(Fault::because(Code::BadFrame, msg))
-}
-
-/// A fault of a frame that could not be read.
-fn malformed(text: &str, error: &serde_json::Error) -> Fault {
-    let remains: Remains = serde_json::from_str(text).unwrap_or_default();
-    let what = if error.is_data() {
-        "has the wrong shape"
-    } else {
-        "is not JSON"
-    };
-    // The reader's own words may quote the frame at length.
-    let why = error.to_string();
-    let why = &why[..why.floor_char_boundary(WHY_MAX)];
-    Fault {
-        id: remains.id.as_str().map(cut),
-        to: remains.to.as_str().map(|to| Address::Raw(cut(to))),
-        ..Fault::because(Code::BadFrame, format!("the frame {what}: {why}"))
-    }
-}
-
-/// The beginning of a text that a client may have made long.
-fn cut(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(ECHO_MAX)].into()
 }
 
 fn ack_ok(out: &mut String, ack: &Ack) {
@@ -495,9 +436,4 @@ fn string(out: &mut String, text: &str) {
         }
     }
     out.push('"');
-}
-
-/// Keeps `null` as a payload apart from no payload.
-fn some_raw<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
 }

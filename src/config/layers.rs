@@ -377,7 +377,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (text, key) in [
             ("[listen]\npubic = \"x\"\n", "listen.pubic"),
-            ("[limits]\n", "limits"),
+            ("[limit]\n", "limit"),
             ("listen_public = 1\n", "listen_public"),
             ("\"a\\nb\" = 1\n", "a\\nb"),
         ] {

@@ -4,13 +4,17 @@
 //! nothing that matters lives here; the socket itself is cut by the kernel after `device.write_deadline_ms`, and the
 //! end of this actor, however it comes, tells the device.
 
+mod charge;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::WrapFuture;
 use actix::prelude::SendError;
 use actix::{Actor, ActorContext, AsyncContext, Handler, StreamHandler};
-use actix_http::ws::{Codec, Item, ProtocolError};
-use actix_web::http::header::AUTHORIZATION;
+use actix_http::ws::{Codec, Item, ProtocolError, verify_handshake};
+use actix_web::http::Version;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
@@ -25,9 +29,11 @@ use crate::http::state::AppState;
 use crate::id::Did;
 use crate::machine::access::Pass;
 use crate::message::{Command, Event, Fault};
+use crate::metrics::Limit;
 use crate::token::{Claims, Kind, TokenError};
 
 use super::guard::{FrameGuard, Verdict};
+use super::rates::Allowance;
 
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -59,6 +65,7 @@ pub async fn connect(
 struct Socket {
     state: web::Data<AppState>,
     attached: Result<Attachment, Fault>,
+    allowance: Option<Arc<Allowance>>,
     verdict: Verdict,
     fragments: Option<Fragments>,
     heard: Instant,
@@ -104,10 +111,21 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));
     }
+    // Only those who may log in use up logins: a stranger must not take them away from others.
+    if let Err(too_fast) = state.rates.log_in() {
+        state.services.metrics.limited(too_fast.limit);
+        let fault = Fault::because(Code::TooFast, "too many logins at once");
+        return Err(fault.later(too_fast.retry_ms));
+    }
     let pass = pass(&claims, state);
     let attached = login::attach(&state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
+        Code::TooFast => {
+            state.services.metrics.limited(Limit::PerUser);
+            Fault::because(code, "this user has too many devices connected")
+                .later(state.services.rules.retry_ms)
+        }
         code => Fault::new(code),
     })?;
     log::debug!(
@@ -156,10 +174,20 @@ fn named(req: &HttpRequest, name: &str, query: Option<&str>) -> Result<Option<St
 
 /// The answer to an upgrade, or what is wrong with the request for one.
 fn shake_hands(req: &HttpRequest) -> Result<HttpResponseBuilder, Fault> {
-    handshake(req).map_err(|error| {
-        let msg = format!("this address is for WebSockets: {error}");
+    let refused = |why: &dyn std::fmt::Display| {
+        let msg = format!("this address is for WebSockets: {why}");
         Fault::because(Code::BadFrame, msg)
-    })
+    };
+    let length = req.headers().get(CONTENT_LENGTH);
+    if length.is_some_and(|length| length != "0") || req.headers().contains_key(TRANSFER_ENCODING) {
+        return Err(refused(&"a request to upgrade has no body"));
+    }
+    if req.version() != Version::HTTP_11 {
+        return Err(refused(&"they need HTTP/1.1"));
+    }
+    // The adapter's own handshake takes drafts of the protocol and any key.
+    verify_handshake(req.head()).map_err(|error| refused(&error))?;
+    handshake(req).map_err(|error| refused(&error))
 }
 
 fn upgrade(
@@ -174,9 +202,12 @@ fn upgrade(
     };
     let max_frame = state.settings.listen.max_frame;
     let (stream, verdict) = FrameGuard::new(payload, max_frame);
+    let device = attached.as_ref().ok().map(Attachment::device);
+    let allowance = device.and_then(|device| state.rates.device(device.uid(), device.did()));
     let socket = Socket {
         state: state.clone(),
         attached,
+        allowance,
         verdict,
         fragments: None,
         heard: Instant::now(),
@@ -245,7 +276,14 @@ impl Socket {
     }
 
     fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
-        match self.state.json.decode(text) {
+        let decoded = self.state.json.decode(text);
+        if let Err(mut fault) = self.spend(text.len(), decoded.as_ref().ok()) {
+            if let Err(unread) = decoded {
+                (fault.id, fault.to) = (unread.id, unread.to);
+            }
+            return self.fault(fault, ctx);
+        }
+        match decoded {
             Ok(Inbound::Command(command)) => self.ask(command, ctx),
             Ok(Inbound::Refresh(token)) => self.refresh(&token, ctx),
             Ok(Inbound::Ping) => {
@@ -326,8 +364,26 @@ impl Socket {
         };
         match (whole.text, std::str::from_utf8(&whole.bytes)) {
             (true, Ok(text)) => self.text(text, ctx),
-            (true, Err(_)) => self.fault(not_utf8(), ctx),
-            (false, _) => self.fault(not_text(), ctx),
+            (true, Err(_)) => self.useless(whole.bytes.len(), not_utf8(), ctx),
+            (false, _) => self.useless(whole.bytes.len(), not_text(), ctx),
+        }
+    }
+
+    fn unreadable(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
+        if let Some(close) = self.verdict.breach() {
+            return self.close(close, ctx);
+        }
+        match error {
+            // The frame is past, and the next one can be read.
+            ProtocolError::Io(error) if error.to_string().contains("utf-8") => {
+                self.useless(0, not_utf8(), ctx);
+            }
+            // A close frame that is none.
+            error => {
+                log::debug!("a client broke the WebSocket protocol: {error}");
+                self.close(Close::Protocol, ctx);
+                ctx.stop();
+            }
         }
     }
 
@@ -359,6 +415,7 @@ impl Actor for Socket {
                     Code::Busy if self.state.is_draining() => Close::Draining,
                     Code::Storage | Code::Busy => Close::Crashed,
                     Code::Banned => Close::Kicked,
+                    Code::TooFast => Close::Limited,
                     _ => Close::Token,
                 };
                 self.fault(fault, ctx);
@@ -390,17 +447,23 @@ impl StreamHandler<Taken> for Socket {
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         self.heard = Instant::now();
+        self.verdict.heard();
         match message {
             Ok(Message::Text(text)) => self.text(&text, ctx),
-            Ok(Message::Binary(_)) => self.fault(not_text(), ctx),
+            Ok(Message::Binary(bytes)) => self.useless(bytes.len(), not_text(), ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(Message::Ping(bytes)) => {
-                if !self.closing {
+                // A ping above the rate gets no answer: an ERROR would be a longer one.
+                if !self.closing && self.spend(bytes.len(), None).is_ok() {
                     ctx.pong(&bytes);
                 }
                 self.report(Report::Alive);
             }
-            Ok(Message::Pong(_)) => self.report(Report::Alive),
+            Ok(Message::Pong(bytes)) => {
+                // Nothing to refuse, but bytes.
+                let _ = self.spend(bytes.len(), None);
+                self.report(Report::Alive);
+            }
             Ok(Message::Close(reason)) => {
                 if !self.closing {
                     ctx.close(reason);
@@ -408,16 +471,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
                 ctx.stop();
             }
             Ok(Message::Nop) => {}
-            Err(_) if self.verdict.is_too_big() => self.close(Close::TooBig, ctx),
-            // The frame is past, and the next one can be read.
-            Err(ProtocolError::Io(error)) if error.to_string().contains("utf-8") => {
-                self.fault(not_utf8(), ctx);
-            }
-            Err(error) => {
-                log::debug!("a client broke the WebSocket protocol: {error}");
-                self.close(Close::Protocol, ctx);
-                ctx.stop();
-            }
+            Err(error) => self.unreadable(&error, ctx),
         }
     }
 }

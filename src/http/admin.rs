@@ -4,7 +4,6 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -72,11 +71,6 @@ async fn metrics(state: web::Data<AppState>) -> HttpResponse {
     }
 }
 
-#[derive(Deserialize)]
-struct Sender {
-    from: Option<String>,
-}
-
 /// `POST /v1/messages`: frame 1 with its sender, accepted as if that user had sent it; harmless to repeat.
 async fn post_message(
     body: Result<web::Bytes, actix_web::Error>,
@@ -96,13 +90,9 @@ async fn post_message(
 }
 
 async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Fault> {
-    let bad = |msg: String| Fault::because(Code::BadFrame, msg);
-    let text = std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8".into()))?;
-    let draft = state.json.decode_message(text)?;
-    let sender: Sender = serde_json::from_str(text).map_err(|e| bad(format!("from: {e}")))?;
-    let from = sender.from.ok_or_else(|| bad("from is missing".into()))?;
-    let from = state.hashids.decode(&from);
-    let from = from.map_err(|e| bad(format!("from names no user: {e}")))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Fault::because(Code::BadFrame, "the body is not UTF-8"))?;
+    let (from, draft) = state.json.decode_message(text)?;
     if state.is_draining() {
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));

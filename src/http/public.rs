@@ -85,9 +85,9 @@ async fn dev_token(
             let now = state.services.clock.wall_ms();
             fresh(Uid(login.uid), Some(now), &state).await
         }
-        Err(error) => reply::refused(&Fault::because(
+        Err(_) => reply::refused(&Fault::because(
             Code::BadFrame,
-            format!("{{\"uid\":NUMBER}} is needed: {error}"),
+            "the body must be {\"uid\":NUMBER}, a whole number that is not negative",
         )),
     }
 }

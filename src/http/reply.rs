@@ -1,7 +1,7 @@
 //! The one shape of every JSON answer: `{"code","msg","payload"}`.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
@@ -15,22 +15,44 @@ pub fn success(payload: impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(json!({"code": 0, "msg": "success", "payload": payload}))
 }
 
-/// A refusal under the HTTP status that fits its code.
+/// A refusal under the HTTP status that fits its code; one that is worth repeating says when, in the header too.
 pub fn refused(fault: &Fault) -> HttpResponse {
+    let mut response = HttpResponse::build(status(fault));
+    if let Some(retry_ms) = fault.retry_ms {
+        response.insert_header((RETRY_AFTER, retry_ms.div_ceil(1000)));
+    }
+    response.json(refusal(fault))
+}
+
+/// The same as bytes, for a connection that is closed before it has asked.
+pub fn raw(fault: &Fault) -> String {
+    let retry_s = fault.retry_ms.unwrap_or_default().div_ceil(1000);
+    let body = refusal(fault).to_string();
+    format!(
+        "HTTP/1.1 {}\r\nconnection: close\r\nretry-after: {retry_s}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        status(fault),
+        body.len(),
+    )
+}
+
+fn status(fault: &Fault) -> StatusCode {
+    let status = StatusCode::from_u16(fault.code.http_status());
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn refusal(fault: &Fault) -> serde_json::Value {
     let payload = match fault.retry_ms {
         Some(retry_ms) => json!({"retry_ms": retry_ms}),
         None => json!({}),
     };
-    let status = StatusCode::from_u16(fault.code.http_status());
-    HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        .json(json!({"code": fault.code.number(), "msg": fault.msg, "payload": payload}))
+    json!({"code": fault.code.number(), "msg": fault.msg, "payload": payload})
 }
 
 /// A request body that was not taken.
 pub fn body(error: &actix_web::Error) -> Fault {
     match error.as_response_error().status_code() {
         StatusCode::PAYLOAD_TOO_LARGE => Fault::new(Code::TooLarge),
-        _ => Fault::because(Code::BadFrame, format!("the body cannot be read: {error}")),
+        _ => Fault::because(Code::BadFrame, "the body cannot be read to its end"),
     }
 }
 

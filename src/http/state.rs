@@ -10,6 +10,7 @@ use crate::actor::dispatch::Asker;
 use crate::code::Code;
 use crate::codec::json::Json;
 use crate::config::{Secret, Settings};
+use crate::gateway::rates::Rates;
 use crate::id::Hashids;
 use crate::message::{Answer, Fault, Op};
 use crate::token::Tokens;
@@ -28,6 +29,8 @@ pub struct AppState {
     pub hashids: Hashids,
     /// What an operator shows.
     pub admin_token: Secret,
+    /// How fast clients may be.
+    pub rates: Rates,
     draining: AtomicBool,
 }
 
@@ -42,6 +45,7 @@ impl AppState {
         admin_token: Secret,
     ) -> AppState {
         AppState {
+            rates: Rates::new(&settings.limits),
             settings,
             services,
             tokens,

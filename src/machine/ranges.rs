@@ -6,7 +6,30 @@ use crate::id::Seq;
 
 /// Inclusive ranges, sorted, neither overlapping nor adjacent. Sequence numbers start at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(Seq, Seq)>")]
 pub struct Ranges(Vec<(Seq, Seq)>);
+
+/// Says that a list of ranges is not one that this module writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ranges that are out of order")]
+pub struct OutOfOrder;
+
+impl TryFrom<Vec<(Seq, Seq)>> for Ranges {
+    type Error = OutOfOrder;
+
+    /// Takes the list as it was stored; arithmetic over one that was damaged would wrap.
+    fn try_from(list: Vec<(Seq, Seq)>) -> Result<Ranges, OutOfOrder> {
+        let mut after = 0;
+        for (first, last) in &list {
+            // One number at least lies between two ranges, and 0 before the first.
+            if *first <= after || last < first {
+                return Err(OutOfOrder);
+            }
+            after = last.saturating_add(1);
+        }
+        Ok(Ranges(list))
+    }
+}
 
 impl Ranges {
     /// The empty set.
@@ -219,6 +242,30 @@ mod tests {
                 ranges.difference(&of(&other)),
                 of(&plain.difference(&other).copied().collect())
             );
+        }
+    }
+
+    #[test]
+    fn a_stored_list_is_taken_only_if_it_could_have_been_written() {
+        let good = [
+            vec![],
+            vec![(1, 1)],
+            vec![(1, u64::MAX)],
+            vec![(3, 4), (6, 6)],
+        ];
+        for list in good {
+            assert_eq!(Ranges::try_from(list.clone()), Ok(Ranges(list)));
+        }
+        let bad = [
+            vec![(0, 1)],
+            vec![(2, 1)],
+            vec![(3, 4), (5, 6)],
+            vec![(3, 4), (1, 1)],
+            vec![(1, 5), (2, 3)],
+            vec![(1, u64::MAX), (7, 8)],
+        ];
+        for list in bad {
+            assert_eq!(Ranges::try_from(list), Err(OutOfOrder));
         }
     }
 

@@ -140,6 +140,8 @@ impl Open {
                 synced: HashSet::new(),
             }),
         };
+        // sled does not sync its settings, and refuses a database whose settings are gone.
+        File::open(dir.join("conf"))?.sync_all()?;
         // A directory entry is durable only when its directory is.
         File::open(dir)?.sync_all()?;
         Ok(open)

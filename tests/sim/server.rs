@@ -173,7 +173,7 @@ impl Server {
             procs.insert(serial, proc);
             me
         });
-        found.serial
+        found.expect("the registry has no bound").serial
     }
 
     /// Ends a process as the actor's end does.

@@ -219,6 +219,25 @@ impl Client {
     }
 }
 
+/// Misbehaving.
+impl Client {
+    /// Writes these bytes so many times, or until the server cuts the connection.
+    pub async fn pour(&mut self, bytes: &[u8], times: usize) {
+        for _ in 0..times {
+            let writing = self.socket.get_mut().write_all(bytes);
+            let written = timeout(DEADLINE, writing).await;
+            if written.expect("the server does not read").is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Says that nothing more will come, and goes on listening.
+    pub async fn close_own_half(&mut self) {
+        self.socket.get_mut().shutdown().await.unwrap();
+    }
+}
+
 /// Hearing. What a look-up passes over is set aside, and later look-ups find it there.
 impl Client {
     /// The next thing from the socket itself.

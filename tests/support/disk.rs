@@ -55,25 +55,34 @@ impl SmallDisk {
 
     /// Takes all the room there is, to the last byte.
     pub fn fill(&self) {
-        self.fill_but(0);
-    }
-
-    /// Takes all the room but this many bytes.
-    pub fn fill_but(&self, left: u64) {
         let mut ballast = self.ballast();
         let mut chunk = vec![0xa5; 1 << 16];
         while !chunk.is_empty() {
             while ballast.write_all(&chunk).is_ok() {}
             chunk.truncate(chunk.len() / 2);
         }
+    }
+
+    /// Takes room, or gives some back at once, until no more than this many bytes are left.
+    pub fn leave(&self, left: u64) {
+        let mut ballast = self.ballast();
+        let chunk = vec![0xa5; 1 << 12];
+        let more = left.saturating_sub(self.free_bytes());
         let taken = ballast.metadata().unwrap().len();
-        assert!(taken > left, "there was less room than that");
-        ballast.set_len(taken - left).unwrap();
+        ballast.set_len(taken.checked_sub(more).unwrap()).unwrap();
+        while self.free_bytes() > left {
+            ballast.write_all(&chunk).unwrap();
+        }
     }
 
     /// Gives the room back.
     pub fn free(&self) {
         std::fs::remove_file(self.path.join("ballast")).unwrap();
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let found = rustix::fs::statvfs(&self.path).unwrap();
+        found.f_bavail * found.f_frsize
     }
 
     fn ballast(&self) -> File {

@@ -35,6 +35,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_yizhan");
 pub struct Server {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    /// The command that the server is started by, with its arguments; empty if it is started as it is.
+    under: Vec<String>,
     arguments: Vec<String>,
     home: TempDir,
     child: Child,
@@ -62,12 +64,19 @@ impl Server {
 
     /// A server with these arguments after `serve` and these settings after the ones every test needs.
     pub async fn start_with(arguments: &[&str], sets: &[&str]) -> Self {
+        Self::start_under(&[], arguments, sets).await
+    }
+
+    /// As `start_with`, by this command, which must become the server: `sh -c 'ulimit -n 128; exec "$0" "$@"'` does.
+    pub async fn start_under(under: &[&str], arguments: &[&str], sets: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
+        let under: Vec<String> = under.iter().map(|&word| word.to_owned()).collect();
         let arguments = serve_arguments(arguments, &home.path().join("data"), sets);
-        let (child, stdout, public, admin) = launch(&arguments, home.path()).await;
+        let (child, stdout, public, admin) = launch(&under, &arguments, home.path()).await;
         Self {
             public,
             admin,
+            under,
             arguments,
             home,
             child,
@@ -103,7 +112,8 @@ impl Server {
     pub async fn restart(&mut self) {
         let running = self.child.try_wait().unwrap().is_none();
         assert!(!running, "kill it or end it first");
-        let (child, stdout, public, admin) = launch(&self.arguments, self.home.path()).await;
+        let (child, stdout, public, admin) =
+            launch(&self.under, &self.arguments, self.home.path()).await;
         self.child = child;
         self._stdout = stdout;
         self.public = public;
@@ -263,6 +273,7 @@ fn serve_arguments(arguments: &[&str], data: &Path, sets: &[&str]) -> Vec<String
 }
 
 async fn launch(
+    under: &[String],
     arguments: &[String],
     home: &Path,
 ) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr, SocketAddr) {
@@ -271,7 +282,9 @@ async fn launch(
         .append(true)
         .open(home.join("stderr.log"))
         .unwrap();
-    let mut child = Command::new(BINARY)
+    let mut words = under.iter().map(String::as_str).chain([BINARY]);
+    let mut child = Command::new(words.next().unwrap())
+        .args(words)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

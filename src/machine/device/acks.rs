@@ -57,7 +57,8 @@ impl Device {
         };
         let mut rows = Ranges::new();
         for seq in &seqs {
-            if session.sent.rows().contains(*seq) {
+            // A number that stands there twice is one acknowledgement.
+            if session.sent.rows().contains(*seq) && !rows.contains(*seq) {
                 session.sent.ack_row(*seq);
                 rows.insert(*seq, *seq);
             }

@@ -1,0 +1,41 @@
+//! What a frame costs its device, and the refusal of one that costs too much.
+
+use actix_web_actors::ws::WebsocketContext;
+
+use crate::code::Code;
+use crate::codec::Inbound;
+use crate::gateway::rates::TooFast;
+use crate::message::{Ack, Command, Fault};
+
+use super::Socket;
+
+impl Socket {
+    /// Takes a frame from what the device may send; one that is refused costs a 429, and nothing else.
+    pub(super) fn spend(&self, bytes: usize, inbound: Option<&Inbound>) -> Result<(), Fault> {
+        let Some(allowance) = &self.allowance else {
+            return Ok(());
+        };
+        let of_message = match inbound {
+            Some(Inbound::Command(Command::Send(draft))) => Some((&draft.id, draft.to)),
+            Some(Inbound::Command(Command::Signal(draft))) => Some((&draft.id, draft.to)),
+            _ => None,
+        };
+        let spent = allowance.spend(bytes, of_message.is_some());
+        spent.map_err(|TooFast { limit, retry_ms }| {
+            self.state.services.metrics.limited(limit);
+            let msg = format!("more than limits.{} allows", limit.name());
+            let fault = Fault::because(Code::TooFast, msg).later(retry_ms);
+            match (of_message, inbound) {
+                (Some((id, to)), _) => fault.about(id, to),
+                (_, Some(Inbound::Command(Command::Ack(Ack::Id { id, .. })))) => fault.with_id(id),
+                _ => fault,
+            }
+        })
+    }
+
+    /// A frame that cannot be read, whose bytes count all the same.
+    pub(super) fn useless(&self, bytes: usize, fault: Fault, ctx: &mut WebsocketContext<Self>) {
+        let spent = self.spend(bytes, None);
+        self.fault(spent.err().unwrap_or(fault), ctx);
+    }
+}

@@ -1,0 +1,125 @@
+//! What holds of the JSON dialect whatever a client sends. The tests of the decoders and the fuzz target `frames` share
+//! this file.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+
+use yizhan::code::Code;
+use yizhan::codec::json::Json;
+use yizhan::codec::{Bounds, Inbound};
+use yizhan::config::Ids;
+use yizhan::id::{Hashids, Uid};
+use yizhan::message::{Ack, Command, Event, Fault, Message, Row, Signal, State};
+
+/// The dialect with the ids of the notes and the bounds of the default settings.
+pub(crate) fn dialect() -> Json {
+    let bounds = Bounds {
+        max_payload: 65_536,
+        max_page: 100,
+        max_status: 256,
+    };
+    Json::new(hashids(), bounds)
+}
+
+pub(crate) fn hashids() -> Hashids {
+    Hashids::new(&Ids {
+        salt: "cVQtrKNu".into(),
+        alphabet: "123456789abcdefghijkmnpqrstuvwxyz".into(),
+        separators: "cfhistuu".into(),
+        min_length: 6,
+    })
+    .unwrap()
+}
+
+/// Decodes the text, and holds that what was refused was refused in our words, and that what was taken can be said again.
+pub(crate) fn judge(json: &Json, text: &str) -> Result<Inbound, Fault> {
+    let read = json.decode(text);
+    match &read {
+        Ok(Inbound::Command(command)) => said_again(json, command),
+        Ok(Inbound::Refresh(_) | Inbound::Ping) => {}
+        Err(fault) => in_our_words(json, fault),
+    }
+    if let Err(fault) = json.decode_message(text) {
+        in_our_words(json, &fault);
+    }
+    read
+}
+
+fn in_our_words(json: &Json, fault: &Fault) {
+    assert!(matches!(fault.code, Code::BadFrame | Code::TooLarge));
+    assert!(fault.retry_ms.is_none());
+    assert!(!fault.msg.is_empty() && fault.msg.len() <= 200);
+    let plain = |c: char| (' '..='~').contains(&c);
+    assert!(fault.msg.chars().all(plain), "{}", fault.msg);
+    // The words of a derived reader.
+    for word in [
+        "expected",
+        "invalid type",
+        "missing field",
+        "duplicate",
+        "struct",
+        "u64",
+        "EOF",
+    ] {
+        assert!(!fault.msg.contains(word), "{}", fault.msg);
+    }
+    assert!(fault.id.as_ref().is_none_or(|id| id.len() <= 64));
+    let event = Event::Error {
+        fault: fault.clone(),
+        server_ts: 9,
+    };
+    let told = json.encode(&event).expect("an ERROR is a frame");
+    let told: serde_json::Value = serde_json::from_str(&told).expect("an ERROR is JSON");
+    assert_eq!(told["type"], "ERROR");
+    assert_eq!(told["id"].as_str(), fault.id.as_deref());
+}
+
+/// A message reads as the delivery of it is written, and an ack as its confirmation.
+fn said_again(json: &Json, command: &Command) {
+    match command {
+        Command::Send(draft) => {
+            let message = Message {
+                id: draft.id.clone(),
+                kind: draft.kind,
+                from: Uid(1),
+                to: draft.to,
+                payload: draft.payload.clone(),
+                created_at: draft.created_at,
+                server_ts: 9,
+            };
+            let row = Row {
+                seq: 7,
+                message: Arc::new(message),
+            };
+            let text = json.encode(&Event::Deliver(row)).unwrap();
+            let again = json.decode(&text);
+            assert_eq!(again, Ok(Inbound::Command(command.clone())));
+        }
+        Command::Signal(draft) => {
+            let signal = Signal {
+                id: draft.id.clone(),
+                kind: draft.kind.clone(),
+                from: Uid(1),
+                to: draft.to,
+                payload: draft.payload.clone(),
+                created_at: draft.created_at,
+            };
+            let text = json.encode(&Event::Signal(Arc::new(signal))).unwrap();
+            let again = json.decode(&text);
+            assert_eq!(again, Ok(Inbound::Command(command.clone())));
+        }
+        Command::Ack(Ack::Id { .. }) => {}
+        Command::Ack(ack) => {
+            let text = json.encode(&Event::AckOk(ack.clone())).unwrap();
+            let text = text.replace("CLIENT_ACK_OK", "CLIENT_ACK");
+            assert_eq!(json.decode(&text), Ok(Inbound::Command(command.clone())));
+        }
+        Command::Sync { limit, .. } => assert!((1..=100).contains(limit)),
+        Command::Status(of) => {
+            assert!(of.len() <= 256);
+            let states = of.iter().map(|target| (target.clone(), State::Unknown));
+            let text = json.encode(&Event::Status(states.collect())).unwrap();
+            assert_eq!(json.decode(&text), Ok(Inbound::Command(command.clone())));
+        }
+    }
+}

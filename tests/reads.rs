@@ -1,0 +1,212 @@
+//! The engine cannot be read for a while, though it can be written: devices try again, and nobody misses anything.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/faulty.rs"]
+mod faulty;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use actix::System;
+use faulty::{Call, Fault, Faulty, Ill, When};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+use yizhan::actor::device::{Ask, Report, Services};
+use yizhan::actor::dispatch::{Dispatch, Pages};
+use yizhan::actor::login::{Attachment, attach};
+use yizhan::actor::mailroom::DeviceRef;
+use yizhan::actor::outbox::Frames;
+use yizhan::actor::registry::Registry;
+use yizhan::clock::Clock;
+use yizhan::code::Code;
+use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::machine::access::Pass;
+use yizhan::machine::device::Rules;
+use yizhan::machine::inbox::Bounds;
+use yizhan::machine::schedule::Schedule;
+use yizhan::message::{Ack, Command, Draft, Event, Fault as Told, Kind};
+use yizhan::metrics::Metrics;
+use yizhan::store::ledger::{Ledger, Policy, prepare};
+use yizhan::store::memory::MemoryEngine;
+use yizhan::store::{committer, reader};
+
+const ALICE: Uid = Uid(1);
+const BOB: Uid = Uid(108);
+/// More than a window, so that most have to be read.
+const MESSAGES: u64 = 40;
+const WINDOW: usize = 4;
+/// Reads that fail before one succeeds.
+const FAILURES: usize = 12;
+/// A test that passes never waits it out.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A server without sockets, whose readers have an engine of their own.
+fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
+    let engine = reads.inner.clone();
+    prepare(&*engine).unwrap();
+    let policy = Policy {
+        bounds: Bounds {
+            max_messages: 1_000,
+            max_devices: 10,
+            forget_ms: u64::MAX,
+        },
+        ttl_ms: 1 << 40,
+    };
+    let (clock, metrics) = (Clock::start(), Metrics::new().unwrap());
+    let registry: Arc<Registry<DeviceRef>> = Arc::default();
+    let ledger = Ledger::new(engine.clone(), policy);
+    let dispatch = Dispatch::new(registry.clone(), metrics.clone());
+    let (commits, _) =
+        committer::start(engine, ledger, clock.clone(), metrics.clone(), dispatch).unwrap();
+    let (reads, _) = reader::start(reads.clone(), clock.clone(), policy.ttl_ms, Pages).unwrap();
+    let rules = Rules {
+        deliver_window: WINDOW,
+        send_window: 256,
+        page_bytes: 130_000,
+        token_notice_ms: 0,
+        read_retry_ms: 1,
+        retry_ms: 1_000,
+        seen_every_ms: 1 << 40,
+        ttl_ms: policy.ttl_ms,
+    };
+    Arc::new(Services {
+        commits,
+        reads,
+        registry,
+        metrics,
+        clock,
+        schedule: Schedule::from_gaps(&[0, 600_000]),
+        rules,
+        serials: AtomicU64::new(1),
+    })
+}
+
+struct Client {
+    attachment: Attachment,
+    frames: Frames,
+    heard: Vec<Event>,
+}
+
+impl Client {
+    async fn login(services: &Arc<Services>, uid: Uid, did: &str) -> Client {
+        let did = Did::parse(did).unwrap();
+        let pass = Pass::until(services.clock.now_ms() + (1 << 40));
+        let mut attachment = attach(services, uid, &did, pass).await.unwrap();
+        let frames = attachment.take_frames().unwrap();
+        let mut client = Client {
+            attachment,
+            frames,
+            heard: Vec::new(),
+        };
+        let first = client.next().await;
+        assert!(matches!(first, Event::Notice { .. }), "{first:?}");
+        client
+    }
+
+    async fn asks(&self, command: Command) {
+        let ask = Ask {
+            epoch: self.attachment.epoch(),
+            command,
+        };
+        self.attachment.device().addr().send(ask).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Event {
+        while self.heard.is_empty() {
+            let taken = timeout(DEADLINE, self.frames.next()).await;
+            let taken = taken.expect("nothing comes").expect("the outbox is gone");
+            if taken.wanted {
+                let device = self.attachment.device().addr();
+                device.send(Report::Alive).await.unwrap();
+            }
+            self.heard.extend(taken.events);
+        }
+        self.heard.remove(0)
+    }
+
+    async fn sends(&mut self, n: u64) {
+        self.asks(Command::Send(Draft {
+            id: MsgId::parse(&format!("m{n}")).unwrap(),
+            kind: Kind::C2c,
+            to: BOB,
+            payload: "{}".into(),
+            created_at: None,
+        }))
+        .await;
+        let answer = self.next().await;
+        assert!(matches!(answer, Event::Accepted { .. }), "{answer:?}");
+    }
+
+    /// The next message, which is acknowledged so that there is room for another.
+    async fn takes(&mut self) -> (Seq, String) {
+        loop {
+            match self.next().await {
+                Event::Deliver(row) => {
+                    self.asks(Command::Ack(Ack::UpTo(row.seq))).await;
+                    return (row.seq, row.message.id.to_string());
+                }
+                Event::AckOk(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn failing(call: Call, times: usize, ill: Ill) -> Fault {
+    Fault {
+        call: Some(call),
+        after: 0,
+        times,
+        when: When::Before,
+        ill,
+    }
+}
+
+#[test]
+fn a_device_whose_reads_fail_tries_again_and_misses_nothing() {
+    for call in [Call::Scan, Call::Get] {
+        for ill in [Ill::Error, Ill::Panic] {
+            System::new().block_on(async {
+                let reads = Arc::new(Faulty::over(Arc::new(MemoryEngine::new())));
+                let services = server(&reads);
+                let mut alice = Client::login(&services, ALICE, "a-phone").await;
+                let mut bob = Client::login(&services, BOB, "b-phone").await;
+                reads.plan(failing(call, FAILURES, ill));
+                for n in 1..=MESSAGES {
+                    alice.sends(n).await;
+                }
+                for n in 1..=MESSAGES {
+                    assert_eq!(bob.takes().await, (n, format!("m{n}")), "{call:?} {ill:?}");
+                }
+                assert_eq!(reads.failed(), FAILURES);
+                assert_eq!(services.commits.health().trouble(), None);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_refused_and_can_be_asked_for_again() {
+    System::new().block_on(async {
+        let reads = Arc::new(Faulty::over(Arc::new(MemoryEngine::new())));
+        let services = server(&reads);
+        let mut alice = Client::login(&services, ALICE, "a-phone").await;
+        alice.sends(1).await;
+        let mut bob = Client::login(&services, BOB, "b-phone").await;
+        let delivered = bob.next().await;
+        assert!(matches!(delivered, Event::Deliver(_)), "{delivered:?}");
+        reads.plan(failing(Call::Scan, 1, Ill::Error));
+        let sync = Command::Sync { after: 0, limit: 9 };
+        bob.asks(sync.clone()).await;
+        match bob.next().await {
+            Event::Error { fault, .. } => assert_eq!(fault, Told::new(Code::Storage)),
+            other => panic!("{other:?}"),
+        }
+        bob.asks(sync).await;
+        match bob.next().await {
+            Event::SyncPage { rows, .. } => assert_eq!(rows.len(), 1),
+            other => panic!("{other:?}"),
+        }
+    });
+}
