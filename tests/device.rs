@@ -216,6 +216,22 @@ fn a_device_that_falls_behind_during_its_login_is_told_after_the_first_frame() {
 }
 
 #[test]
+fn a_device_that_has_to_make_room_during_its_login_is_ended_after_the_first_frame() {
+    let mut device = device();
+    device.connect(1, Pass::until(u64::MAX));
+    device.answered(NOW, Ticket::Attach(1), attached(Ranges::new()));
+    device.forgotten();
+    device.answered(NOW, Ticket::Head(1), Answer::Head(1));
+    let effects = effects(&mut device);
+    let [Notice::OfflineSummary { .. }, Notice::Resync] = notices(&effects)[..] else {
+        panic!("{effects:?}");
+    };
+    let close = Close::Kicked;
+    assert!(effects.contains(&Effect::Close { epoch: 1, close }));
+    assert!(reads(&effects).is_empty(), "nothing is delivered any more");
+}
+
+#[test]
 fn a_row_whose_ack_met_a_forgotten_device_comes_to_its_next_connection() {
     let mut device = device();
     log_in(&mut device, 1, 0, Ranges::new());
@@ -278,6 +294,38 @@ fn a_page_is_asked_for_when_the_one_before_has_been_written() {
     device.taken(1, 5);
     device.command(NOW, 1, sync());
     assert_eq!(reads(&effects(&mut device)).len(), 1);
+}
+
+#[test]
+fn a_row_on_its_way_again_stops_when_an_earlier_ack_of_it_becomes_durable() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.hint(1, vec![row(1)]);
+    effects(&mut device);
+    // Two acks on the old connection, of which only the second is refused.
+    device.command(NOW, 1, Command::Ack(Ack::UpTo(1)));
+    let (_, first) = acks(&effects(&mut device)).remove(0);
+    device.command(NOW, 1, Command::Ack(Ack::Seqs(vec![1])));
+    let (_, second) = acks(&effects(&mut device)).remove(0);
+    device.busy(NOW, second);
+    assert_eq!(reads(&log_in(&mut device, 2, 1, Ranges::new())).len(), 1);
+    let page = Page {
+        rows: vec![row(1)],
+        scanned_to: 1,
+    };
+    device.page(NOW, ReadTicket::Pull(2), Ok(page));
+    let started = effects(&mut device);
+    assert_eq!(delivered(&started), [1]);
+    let Some(Effect::Walk(slot)) = started.iter().find(|e| matches!(e, Effect::Walk(_))) else {
+        panic!("{started:?}");
+    };
+    device.answered(NOW, first, Answer::Acked(Acked { fresh: 1 }));
+    let halt = Effect::Halt {
+        slot: *slot,
+        parked: false,
+    };
+    assert!(effects(&mut device).contains(&halt));
+    assert_eq!(device.resend(NOW, *slot, false), Resend::Over);
 }
 
 #[test]

@@ -17,14 +17,14 @@ use crate::machine::device::{
     Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
 };
 use crate::machine::schedule::Schedule;
-use crate::message::{Command, Event, Op, Read, Row, Signal};
+use crate::message::{Command, Event, Op, Read, Signal};
 use crate::metrics::{Counted, Metrics};
 use crate::store::committer::CommitQueue;
 use crate::store::reader::ReadQueue;
 
 use super::delivery::{Delivery, Halt};
 use super::dispatch::{Asker, Trip};
-use super::mailroom::{DeviceRef, Letter, Wake};
+use super::mailroom::{self, DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
 use super::registry::{Member, Registry};
 
@@ -322,45 +322,6 @@ impl Device {
             device.post(Letter::Signal(trip.clone()));
         }
     }
-
-    fn open(&mut self, letters: Vec<Letter>) {
-        let now = self.now();
-        let mut rows: Vec<Row> = Vec::new();
-        for letter in letters {
-            match letter {
-                Letter::Row(row) => {
-                    rows.push(row);
-                    continue;
-                }
-                _ => self.hint(&mut rows),
-            }
-            match letter {
-                Letter::Answer(ticket, answer) => self.machine.answered(now, ticket, answer),
-                Letter::Page(ticket, page) => self.machine.page(now, ticket, page),
-                Letter::Head(head) => self.machine.hint(head, Vec::new()),
-                Letter::Receipt(receipt) => self.machine.receipt(receipt),
-                Letter::Signal(trip) => {
-                    // Without room the trip ends here, and its sender hears of that.
-                    if let Some(slot) = self.machine.signal(trip.signal().clone()) {
-                        self.trips.insert(slot, trip);
-                    }
-                }
-                Letter::SignalFailed(signal) => self.machine.signal_failed(now, &signal),
-                Letter::Lagging => self.machine.lags(),
-                Letter::Forgotten => self.machine.forgotten(),
-                Letter::Restricted(access) => self.machine.restricted(&access),
-                Letter::Row(_) => {}
-            }
-        }
-        self.hint(&mut rows);
-    }
-
-    fn hint(&mut self, rows: &mut Vec<Row>) {
-        if let Some(last) = rows.last() {
-            let head = last.seq;
-            self.machine.hint(head, std::mem::take(rows));
-        }
-    }
 }
 
 impl Actor for Device {
@@ -439,7 +400,11 @@ impl Handler<Wake> for Device {
         };
         let letters = me.collect();
         self.catch_up();
-        self.open(letters);
+        let now = self.now();
+        let trips = &mut self.trips;
+        mailroom::open(letters, &mut self.machine, now, |slot, trip| {
+            trips.insert(slot, trip);
+        });
         self.settle(ctx);
     }
 }

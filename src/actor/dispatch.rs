@@ -14,7 +14,7 @@ use crate::store::committer::Outlet;
 use crate::store::ledger::News;
 use crate::store::reader::PageOutlet;
 
-use super::mailroom::{DeviceRef, Letter};
+use super::mailroom::{Addressee, DeviceRef, Letter};
 use super::registry::{Member, Registry};
 
 /// Who asked the committer.
@@ -142,16 +142,16 @@ impl PageOutlet<(DeviceRef, ReadTicket)> for Pages {
 #[derive(Debug)]
 pub struct Trip {
     signal: Arc<Signal>,
-    origin: DeviceRef,
+    origin: Box<dyn Addressee>,
     settled: AtomicBool,
 }
 
 impl Trip {
-    /// A signal from this device.
-    pub fn new(signal: Arc<Signal>, origin: DeviceRef) -> Trip {
+    /// A signal whose sender hears of a failure through `origin`.
+    pub fn new(signal: Arc<Signal>, origin: impl Addressee + 'static) -> Trip {
         Trip {
             signal,
-            origin,
+            origin: Box::new(origin),
             settled: AtomicBool::new(false),
         }
     }

@@ -9,19 +9,12 @@ use parking_lot::Mutex;
 use crate::code::Code;
 use crate::id::{Did, Seq, Uid};
 use crate::machine::access::Access;
-use crate::machine::device::{ReadTicket, Ticket};
+use crate::machine::device::{Device as Machine, ReadTicket, Slot, Ticket};
 use crate::message::{Answer, Page, Receipt, Row, Signal};
 
 use super::device::Device;
 use super::dispatch::Trip;
 use super::registry::Member;
-
-/// Rows that wait: beyond it only the head is raised, and the device pulls.
-const ROWS_MAX: usize = 64;
-/// Receipts that wait: they are derived, so the ones beyond it are left to a status question.
-const RECEIPTS_MAX: usize = 1024;
-/// Signals that wait: the ones beyond it count as not taken.
-const SIGNALS_MAX: usize = 64;
 
 /// Something for a device. Answers and pages are bounded by the requests that the device has in hand.
 #[derive(Debug)]
@@ -48,6 +41,37 @@ pub enum Letter {
     Restricted(Arc<Access>),
 }
 
+/// How many letters of a sort may wait for one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows: beyond it only the head is raised, and the device pulls.
+    pub rows: usize,
+    /// Receipts: they are derived, so the ones beyond it are left to a status question.
+    pub receipts: usize,
+    /// Signals: the ones beyond it count as not taken.
+    pub signals: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            rows: 64,
+            receipts: 1024,
+            signals: 64,
+        }
+    }
+}
+
+/// The letters that wait for one device, in order.
+#[derive(Debug, Default)]
+pub struct Letters {
+    bounds: Bounds,
+    waiting: Vec<Letter>,
+    rows: usize,
+    receipts: usize,
+    signals: usize,
+}
+
 /// Letters are waiting.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -65,14 +89,6 @@ struct Inner {
     addr: Addr<Device>,
     woken: AtomicBool,
     letters: Mutex<Letters>,
-}
-
-#[derive(Debug, Default)]
-struct Letters {
-    waiting: Vec<Letter>,
-    rows: usize,
-    receipts: usize,
-    signals: usize,
 }
 
 impl DeviceRef {
@@ -125,7 +141,7 @@ impl DeviceRef {
     /// Takes the letters that wait, in order; from here on a letter wakes the device again.
     pub fn collect(&self) -> Vec<Letter> {
         self.0.woken.store(false, Ordering::Release);
-        std::mem::take(&mut *self.0.letters.lock()).waiting
+        self.0.letters.lock().take()
     }
 }
 
@@ -139,10 +155,31 @@ impl Member for DeviceRef {
     }
 }
 
+/// Somebody for whom a letter can be left.
+pub trait Addressee: std::fmt::Debug + Send + Sync {
+    /// Leaves a letter and sees to it that it is opened.
+    fn post(&self, letter: Letter);
+}
+
+impl Addressee for DeviceRef {
+    fn post(&self, letter: Letter) {
+        DeviceRef::post(self, letter);
+    }
+}
+
 impl Letters {
-    fn add(&mut self, letter: Letter) {
+    /// None so far, and never more of a sort than this.
+    pub fn within(bounds: Bounds) -> Letters {
+        Letters {
+            bounds,
+            ..Letters::default()
+        }
+    }
+
+    /// Adds a letter; one for which there is no room becomes a raised head, or nothing.
+    pub fn add(&mut self, letter: Letter) {
         let letter = match letter {
-            Letter::Row(row) if self.rows >= ROWS_MAX => Letter::Head(row.seq),
+            Letter::Row(row) if self.rows >= self.bounds.rows => Letter::Head(row.seq),
             letter => letter,
         };
         match &letter {
@@ -153,12 +190,61 @@ impl Letters {
                     return;
                 }
             }
-            Letter::Receipt(_) if self.receipts >= RECEIPTS_MAX => return,
+            Letter::Receipt(_) if self.receipts >= self.bounds.receipts => return,
             Letter::Receipt(_) => self.receipts += 1,
-            Letter::Signal(_) if self.signals >= SIGNALS_MAX => return,
+            Letter::Signal(_) if self.signals >= self.bounds.signals => return,
             Letter::Signal(_) => self.signals += 1,
             _ => {}
         }
         self.waiting.push(letter);
     }
+
+    /// Takes all of them.
+    pub fn take(&mut self) -> Vec<Letter> {
+        let bounds = self.bounds;
+        std::mem::replace(self, Letters::within(bounds)).waiting
+    }
+}
+
+/// Hands letters to the machine of their device, rows that follow each other as one hint. `carry` keeps the trip of a
+/// signal for as long as it walks; without room for it the trip ends here, and its sender hears of that.
+pub fn open(
+    letters: Vec<Letter>,
+    machine: &mut Machine,
+    now: u64,
+    mut carry: impl FnMut(Slot, Arc<Trip>),
+) {
+    let mut rows: Vec<Row> = Vec::new();
+    let hint = |machine: &mut Machine, rows: &mut Vec<Row>| {
+        if let Some(last) = rows.last() {
+            let head = last.seq;
+            machine.hint(head, std::mem::take(rows));
+        }
+    };
+    for letter in letters {
+        match letter {
+            Letter::Row(row) => {
+                rows.push(row);
+                continue;
+            }
+            _ => hint(machine, &mut rows),
+        }
+        match letter {
+            Letter::Answer(ticket, answer) => machine.answered(now, ticket, answer),
+            Letter::Page(ticket, page) => machine.page(now, ticket, page),
+            Letter::Head(head) => machine.hint(head, Vec::new()),
+            Letter::Receipt(receipt) => machine.receipt(receipt),
+            Letter::Signal(trip) => {
+                if let Some(slot) = machine.signal(trip.signal().clone()) {
+                    carry(slot, trip);
+                }
+            }
+            Letter::SignalFailed(signal) => machine.signal_failed(now, &signal),
+            Letter::Lagging => machine.lags(),
+            Letter::Forgotten => machine.forgotten(),
+            Letter::Restricted(access) => machine.restricted(&access),
+            Letter::Row(_) => {}
+        }
+    }
+    hint(machine, &mut rows);
 }

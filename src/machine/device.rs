@@ -104,7 +104,11 @@ pub struct Device {
 enum Phase {
     Idle,
     Attaching,
-    Heading { resync: bool },
+    /// What it is to be told comes after the first frame of its login.
+    Heading {
+        resync: bool,
+        forgotten: bool,
+    },
     Live,
 }
 

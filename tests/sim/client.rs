@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use yizhan::code::Code;
 use yizhan::id::{Did, MsgId, Seq, Uid};
-use yizhan::message::{Ack, Command, Draft, Event, Kind, Notice, Row, State, Target};
+use yizhan::message::{
+    Ack, Address, Command, Draft, Event, Fault, Kind, Notice, Row, SignalDraft, State, Target,
+};
 
 /// How long a client waits for an answer before it repeats, milliseconds.
 const PATIENCE: u64 = 60;
 /// Messages that wait for their acceptance at once.
-const WINDOW: usize = 2;
+const WINDOW: usize = 3;
 
 /// How a client acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,15 @@ pub enum AckForm {
     Text,
     Seqs,
     UpTo,
+}
+
+/// What its connections and its server do to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// Whether a connection loses nothing as long as it lives.
+    pub reliable: bool,
+    /// How long the server remembers an id, milliseconds.
+    pub dedupe_ms: u64,
 }
 
 /// One message of this client.
@@ -28,13 +40,27 @@ pub struct Outgoing {
     pub written_at: u64,
     /// When it was sent or asked about last.
     pub at: Option<u64>,
+    /// When the server accepted it, by the server's word.
+    pub accepted_at: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub enum Progress {
     Unsent,
     Accepted,
+    /// Everything from here on is final.
     Delivered,
+    Expired,
+    /// Accepted so long ago that the server remembers nothing of it.
+    TooOld,
+}
+
+/// A signal of this client, sent once.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub id: MsgId,
+    pub to: Uid,
+    pub at: u64,
 }
 
 /// One device of one user.
@@ -42,55 +68,89 @@ pub struct Client {
     pub uid: Uid,
     pub did: Did,
     pub form: AckForm,
+    pub conditions: Conditions,
     pub conn: Option<u64>,
     pub open: bool,
     pub welcomed: bool,
     /// When this connection got its first frame.
     pub since: Option<u64>,
+    /// It does not connect before.
+    pub away_until: u64,
+    /// It acknowledges nothing before.
+    pub silent_until: u64,
+    /// It was told not to come straight back.
+    pub barred: bool,
     pub outgoing: Vec<Outgoing>,
-    /// What was received, by its place; the promise is about this.
-    pub seen: BTreeMap<(Uid, MsgId), Seq>,
+    pub calls: Vec<Call>,
+    /// What was received, by its place, with the time of its acceptance; the promise is about this.
+    pub seen: BTreeMap<(Uid, MsgId), (Seq, u64)>,
+    /// Every place that something was received from.
+    pub got: BTreeSet<Seq>,
     /// Acknowledged on this connection and not confirmed: when.
     pub tried: BTreeMap<Seq, u64>,
     pub confirmed: BTreeSet<Seq>,
     /// Rows that this connection was sent.
     pub here: BTreeMap<Seq, MsgId>,
+    /// Ids of signals that this connection was sent.
+    pub signalled: BTreeSet<MsgId>,
+    /// Rows were given up for it, and it has not been told.
+    pub must_resync: bool,
+    /// Notices and refusals for the world to count.
+    pub heard: Vec<Heard>,
+}
+
+/// Something a client was told that changes nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Refusal(Code),
+    TokenEnds,
 }
 
 impl Client {
-    pub fn new(uid: Uid, did: &str, form: AckForm) -> Client {
+    pub fn new(uid: Uid, did: &str, form: AckForm, conditions: Conditions) -> Client {
         Client {
             uid,
             did: Did::parse(did).unwrap(),
             form,
+            conditions,
             conn: None,
             open: false,
             welcomed: false,
             since: None,
+            away_until: 0,
+            silent_until: 0,
+            barred: false,
             outgoing: Vec::new(),
+            calls: Vec::new(),
             seen: BTreeMap::new(),
+            got: BTreeSet::new(),
             tried: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             here: BTreeMap::new(),
+            signalled: BTreeSet::new(),
+            must_resync: false,
+            heard: Vec::new(),
         }
     }
 
-    pub fn will_send(&mut self, id: &str, to: Uid) {
+    pub fn will_send(&mut self, id: &str, to: Uid, at: u64) {
         self.outgoing.push(Outgoing {
             id: MsgId::parse(id).unwrap(),
             to,
             progress: Progress::Unsent,
-            written_at: 0,
+            written_at: at,
             at: None,
+            accepted_at: 0,
         });
+        self.outgoing.sort_by_key(|message| message.written_at);
     }
 
-    /// Spreads the messages over time.
-    pub fn release(&mut self, mut times: Vec<u64>) {
-        times.sort_unstable();
-        for (message, at) in self.outgoing.iter_mut().zip(times) {
-            message.written_at = at;
-        }
+    pub fn will_call(&mut self, id: &str, to: Uid, at: u64) {
+        self.calls.push(Call {
+            id: MsgId::parse(id).unwrap(),
+            to,
+            at,
+        });
     }
 
     pub fn connecting(&mut self, conn: u64) {
@@ -105,9 +165,16 @@ impl Client {
         self.since = None;
         self.tried.clear();
         self.here.clear();
+        self.signalled.clear();
         for message in &mut self.outgoing {
             message.at = None;
         }
+    }
+
+    /// Whether nothing of its own is open.
+    pub fn is_settled(&self) -> bool {
+        let mut outgoing = self.outgoing.iter();
+        outgoing.all(|message| message.progress >= Progress::Delivered) && self.tried.is_empty()
     }
 
     /// What is due at `now`.
@@ -142,12 +209,25 @@ impl Client {
         if !ask.is_empty() {
             commands.push(Command::Status(ask));
         }
-        let unanswered: Vec<Seq> = self
-            .tried
-            .iter()
-            .filter(|(_, at)| late(Some(**at)))
-            .map(|(seq, _)| *seq)
-            .collect();
+        self.calls.retain(|call| {
+            if call.at > now {
+                return true;
+            }
+            commands.push(Command::Signal(SignalDraft {
+                id: call.id.clone(),
+                kind: "WEBRTC_OFFER".into(),
+                to: call.to,
+                payload: "{}".into(),
+                created_at: None,
+            }));
+            false
+        });
+        if now < self.silent_until {
+            return commands;
+        }
+        let tried = self.tried.iter();
+        let late_ones = tried.filter(|(_, at)| late(Some(**at)));
+        let unanswered: Vec<Seq> = late_ones.map(|(seq, _)| *seq).collect();
         if !unanswered.is_empty() {
             for seq in &unanswered {
                 self.tried.insert(*seq, now);
@@ -172,48 +252,47 @@ impl Client {
             return Ok(Vec::new());
         }
         match event {
-            Event::Deliver(row) => self.got(now, &[row]),
-            Event::SyncPage { rows, .. } => self.got(now, &rows),
-            Event::Accepted { id, to, .. } => self.progress(&id, to, Progress::Accepted),
-            Event::Delivered { id, reader, .. } => self.progress(&id, reader, Progress::Delivered),
+            Event::Deliver(row) => return self.got(now, &[row], self.form),
+            // A page may overtake messages on their way, which `up_to` would cover as well.
+            Event::SyncPage { rows, .. } => {
+                let form = match self.form {
+                    AckForm::UpTo => AckForm::Seqs,
+                    form => form,
+                };
+                return self.got(now, &rows, form);
+            }
+            Event::Signal(signal) => {
+                self.signalled.insert(signal.id.clone());
+                return Ok(vec![Command::Ack(self.text_ack(&signal.id))]);
+            }
+            Event::Accepted { id, to, server_ts } => {
+                self.progress(&id, to, Progress::Accepted)?;
+                let mut mine = self.outgoing.iter_mut();
+                if let Some(message) = mine.find(|m| m.id == id && m.to == to) {
+                    message.accepted_at = server_ts;
+                }
+            }
+            Event::Delivered { id, reader, .. } => {
+                self.progress(&id, reader, Progress::Delivered)?;
+            }
             Event::Status(states) => {
                 for (target, state) in states {
-                    match state {
-                        State::Accepted => {}
-                        State::Delivered => {
-                            self.progress(&target.id, target.to, Progress::Delivered)?;
-                        }
-                        state => {
-                            return Err(format!(
-                                "{target:?} was accepted, and its status is {state:?}"
-                            ));
-                        }
-                    }
+                    self.told(now, &target, state)?;
                 }
-                Ok(Vec::new())
             }
-            Event::AckOk(ack) => {
-                let covered: Vec<Seq> = match ack {
-                    Ack::Id { id, .. } => {
-                        let called = self.here.iter().filter(|(_, of)| **of == id);
-                        let called: Vec<Seq> = called.map(|(seq, _)| *seq).collect();
-                        // Of two with the same id this does not say which: both are acknowledged again, by seq.
-                        if called.len() > 1 { Vec::new() } else { called }
-                    }
-                    Ack::Seqs(seqs) => seqs,
-                    Ack::UpTo(up_to) => self.tried.range(..=up_to).map(|(seq, _)| *seq).collect(),
-                };
-                for seq in covered {
-                    self.tried.remove(&seq);
-                    self.confirmed.insert(seq);
-                }
-                Ok(Vec::new())
-            }
-            _ => Ok(Vec::new()),
+            Event::AckOk(ack) => self.confirm(ack),
+            Event::Notice { notice, .. } => match notice {
+                Notice::Resync => self.must_resync = false,
+                Notice::PleaseRefreshToken { .. } => self.heard.push(Heard::TokenEnds),
+                _ => {}
+            },
+            Event::Error { fault, .. } => self.refused(&fault)?,
+            _ => {}
         }
+        Ok(Vec::new())
     }
 
-    fn got(&mut self, now: u64, rows: &[Row]) -> Result<Vec<Command>, String> {
+    fn got(&mut self, now: u64, rows: &[Row], form: AckForm) -> Result<Vec<Command>, String> {
         let mut acks = Vec::new();
         for row in rows {
             let (seq, message) = (row.seq, &row.message);
@@ -224,48 +303,107 @@ impl Client {
                 ));
             }
             let key = (message.from, message.id.clone());
-            if let Some(before) = self.seen.insert(key, seq)
+            if let Some((before, at)) = self.seen.insert(key, (seq, message.server_ts))
                 && before != seq
+                && at.abs_diff(message.server_ts) < self.conditions.dedupe_ms
             {
                 return Err(format!(
                     "{} of {} has two rows, {before} and {seq}",
                     message.id, message.from
                 ));
             }
+            self.got.insert(seq);
             self.here.insert(seq, message.id.clone());
             self.tried.insert(seq, now);
-            acks.push(Command::Ack(match self.form {
-                AckForm::Text => Ack::Id {
-                    id: message.id.clone(),
-                    did: self.did.clone(),
-                },
+            if now < self.silent_until {
+                continue;
+            }
+            acks.push(Command::Ack(match form {
+                AckForm::Text => self.text_ack(&message.id),
                 AckForm::Seqs => Ack::Seqs(vec![seq]),
-                // Everything below it must have come, or the acknowledgement would say too much.
-                AckForm::UpTo
-                    if (1..seq)
-                        .all(|s| self.confirmed.contains(&s) || self.here.contains_key(&s)) =>
-                {
-                    Ack::UpTo(seq)
+                // Whatever was sent on this connection must have come, or it would say too much.
+                AckForm::UpTo if self.conditions.reliable => Ack::UpTo(seq),
+                AckForm::UpTo => {
+                    let mut below = 1..seq;
+                    let has = |s| self.confirmed.contains(&s) || self.here.contains_key(&s);
+                    match below.all(has) {
+                        true => Ack::UpTo(seq),
+                        false => Ack::Seqs(vec![seq]),
+                    }
                 }
-                AckForm::UpTo => Ack::Seqs(vec![seq]),
             }));
         }
         Ok(acks)
     }
 
-    fn progress(&mut self, id: &MsgId, to: Uid, reached: Progress) -> Result<Vec<Command>, String> {
+    fn text_ack(&self, id: &MsgId) -> Ack {
+        Ack::Id {
+            id: id.clone(),
+            did: self.did.clone(),
+        }
+    }
+
+    fn confirm(&mut self, ack: Ack) {
+        let covered: Vec<Seq> = match ack {
+            Ack::Id { id, .. } => {
+                let called = self.here.iter().filter(|(_, of)| **of == id);
+                let called: Vec<Seq> = called.map(|(seq, _)| *seq).collect();
+                // Of two with the same id this does not say which: both are acknowledged again, by seq.
+                match called.len() == 1 && !self.signalled.contains(&id) {
+                    true => called,
+                    false => Vec::new(),
+                }
+            }
+            Ack::Seqs(seqs) => seqs,
+            Ack::UpTo(up_to) => self.tried.range(..=up_to).map(|(seq, _)| *seq).collect(),
+        };
+        for seq in covered {
+            self.tried.remove(&seq);
+            self.confirmed.insert(seq);
+        }
+    }
+
+    fn told(&mut self, now: u64, target: &Target, state: State) -> Result<(), String> {
+        let mut mine = self.outgoing.iter();
+        let asked = mine.find(|m| m.id == target.id && m.to == target.to);
+        let asked = asked.ok_or_else(|| format!("{target:?} was never asked about"))?;
+        let reached = match state {
+            State::Accepted => Progress::Accepted,
+            State::Delivered => Progress::Delivered,
+            State::Expired => Progress::Expired,
+            State::Unknown if asked.accepted_at + self.conditions.dedupe_ms <= now => {
+                Progress::TooOld
+            }
+            State::Unknown => {
+                return Err(format!("{target:?} was accepted, and its state is unknown"));
+            }
+        };
+        self.progress(&target.id, target.to, reached)
+    }
+
+    fn refused(&mut self, fault: &Fault) -> Result<(), String> {
+        self.heard.push(Heard::Refusal(fault.code));
+        match (fault.code, &fault.to) {
+            (Code::TooFast | Code::Storage | Code::Busy | Code::InboxFull, _) => Ok(()),
+            // Nobody took a signal, or nothing with that id was sent on this connection.
+            (Code::NotFound, Some(Address::User(_)) | None) => Ok(()),
+            _ => Err(format!("{} did nothing to be told {fault:?}", self.did)),
+        }
+    }
+
+    fn progress(&mut self, id: &MsgId, to: Uid, reached: Progress) -> Result<(), String> {
         let mut mine = self.outgoing.iter_mut();
         let Some(message) = mine.find(|m| m.id == *id && m.to == to) else {
             // A receipt goes to every device of the sender, also to one that did not send it.
             return match reached {
-                Progress::Delivered => Ok(Vec::new()),
+                Progress::Delivered => Ok(()),
                 _ => Err(format!("{id} to {to} was never sent from here")),
             };
         };
         if message.progress < reached {
             message.progress = reached;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 }
 

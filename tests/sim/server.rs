@@ -1,16 +1,19 @@
-//! The server under simulation: the real machines, ledger and registry; threads, sockets and timers are events.
+//! The server under simulation: the real machines, mailroom, outboxes, ledger and registry; threads, sockets and timers
+//! are events.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use yizhan::actor::mailroom::Letter;
+use yizhan::actor::dispatch::{Trip, route};
+use yizhan::actor::mailroom::{Bounds, Letter, Letters};
+use yizhan::actor::outbox::{Frames, Outbox, outbox};
 use yizhan::actor::registry::{Member, Registry};
 use yizhan::code::Code;
 use yizhan::id::{Did, Seq, Uid};
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Device, Epoch, ReadTicket, Rules, Slot, Ticket};
-use yizhan::message::{Answer, Command, Event, Op, Page, Read};
+use yizhan::message::{Answer, Command, Op, Page, Read};
 use yizhan::store::ledger::{Committed, Ledger};
 
 /// A device process, as the registry knows it.
@@ -33,12 +36,15 @@ impl Member for ProcRef {
 /// What waits in the mailbox of a device process.
 #[derive(Debug)]
 pub enum Mail {
-    Connect(Epoch),
+    /// With the end of the token.
+    Connect(Epoch, u64),
     Ask(Epoch, Command),
+    Renewed(Epoch, u64),
     Wake,
+    Alive,
     Closed(Epoch),
     Resend(Slot, bool),
-    Tick,
+    Drain,
 }
 
 /// A device process.
@@ -48,22 +54,53 @@ pub struct Proc {
     pub did: Did,
     pub machine: Device,
     pub mailbox: VecDeque<Mail>,
-    pub letters: Vec<Letter>,
+    pub letters: Letters,
+    pub rows_waiting: usize,
     pub woken: bool,
-    pub outboxes: BTreeMap<Epoch, Outbox>,
+    pub lines: BTreeMap<Epoch, Line>,
     pub deliveries: BTreeMap<Slot, (u64, Delivery)>,
+    pub trips: BTreeMap<Slot, Arc<Trip>>,
     pub timer: Option<u64>,
+    /// The connection that came last.
+    pub latest: Epoch,
+    /// The connection that the gauge of connected devices counts.
+    pub online: Option<Epoch>,
 }
 
-/// Frames that the adapter has not taken.
-#[derive(Default)]
-pub struct Outbox {
-    pub queue: VecDeque<Event>,
-    pub taken: u64,
+/// The way from a device to the adapter of one connection.
+pub struct Line {
+    pub outbox: Outbox,
+    pub frames: Frames,
     pub pumping: bool,
-    pub wants_room: bool,
+    /// Frames that were put in, to see its bound.
+    pub pushed: u64,
     /// Rows that have left, to see that their first copies leave in order.
     pub left: BTreeSet<Seq>,
+    /// Rows that have left with a page.
+    pub paged: BTreeSet<Seq>,
+}
+
+impl Default for Line {
+    fn default() -> Line {
+        let (outbox, frames) = outbox();
+        Line {
+            outbox,
+            frames,
+            pumping: false,
+            pushed: 0,
+            left: BTreeSet::new(),
+            paged: BTreeSet::new(),
+        }
+    }
+}
+
+impl Proc {
+    /// Takes the letters that wait.
+    pub fn collect(&mut self) -> Vec<Letter> {
+        self.woken = false;
+        self.rows_waiting = 0;
+        self.letters.take()
+    }
 }
 
 /// One life of the server process.
@@ -76,16 +113,24 @@ pub struct Server {
     pub flushing: Option<Batch>,
     pub reads: Vec<(u64, ReadTicket, Read)>,
     pub rules: Rules,
+    pub letters: Bounds,
+    /// Rows that found the mailroom full.
+    pub rows_beyond: u64,
+    /// A planted bug: those rows raise no head.
+    pub loses_rows_beyond: bool,
 }
 
 /// A batch between its commit and its publication.
 pub struct Batch {
-    pub askers: Vec<(u64, Ticket, Op)>,
+    pub askers: Vec<(u64, Ticket)>,
+    pub ops: Vec<Op>,
+    pub at: u64,
     pub done: Committed,
+    pub flushed: bool,
 }
 
 impl Server {
-    pub fn new(ledger: Ledger, rules: Rules) -> Server {
+    pub fn new(ledger: Ledger, rules: Rules, letters: Bounds) -> Server {
         Server {
             ledger,
             registry: Registry::default(),
@@ -95,12 +140,15 @@ impl Server {
             flushing: None,
             reads: Vec::new(),
             rules,
+            letters,
+            rows_beyond: 0,
+            loses_rows_beyond: false,
         }
     }
 
     /// The process of a device, started if there is none.
     pub fn process(&mut self, uid: Uid, did: &Did, serial: u64) -> u64 {
-        let (procs, rules) = (&mut self.procs, self.rules);
+        let (procs, rules, letters) = (&mut self.procs, self.rules, self.letters);
         let found = self.registry.find_or_insert(uid, did, || {
             let me = ProcRef {
                 serial,
@@ -112,11 +160,15 @@ impl Server {
                 did: did.clone(),
                 machine: Device::new(uid, did.clone(), rules),
                 mailbox: VecDeque::new(),
-                letters: Vec::new(),
+                letters: Letters::within(letters),
+                rows_waiting: 0,
                 woken: false,
-                outboxes: BTreeMap::new(),
+                lines: BTreeMap::new(),
                 deliveries: BTreeMap::new(),
+                trips: BTreeMap::new(),
                 timer: None,
+                latest: 0,
+                online: None,
             };
             procs.insert(serial, proc);
             me
@@ -126,10 +178,16 @@ impl Server {
 
     /// Ends a process as the actor's end does.
     pub fn end(&mut self, serial: u64) {
-        if let Some(proc) = self.procs.remove(&serial) {
-            proc.me.alive.store(false, Ordering::Relaxed);
+        if let Some(proc) = self.crash(serial) {
             self.registry.remove(proc.uid, &proc.did, serial);
         }
+    }
+
+    /// Ends a process as a panic does: it tells nobody.
+    pub fn crash(&mut self, serial: u64) -> Option<Proc> {
+        let proc = self.procs.remove(&serial)?;
+        proc.me.alive.store(false, Ordering::Relaxed);
+        Some(proc)
     }
 
     /// Leaves a letter; true if the process has to be woken.
@@ -137,18 +195,28 @@ impl Server {
         let Some(proc) = self.procs.get_mut(&serial) else {
             return false;
         };
-        proc.letters.push(letter);
+        if let Letter::Row(_) = letter {
+            if proc.rows_waiting < self.letters.rows {
+                proc.rows_waiting += 1;
+            } else {
+                self.rows_beyond += 1;
+                if self.loses_rows_beyond {
+                    return false;
+                }
+            }
+        }
+        proc.letters.add(letter);
         !std::mem::replace(&mut proc.woken, true)
     }
 
     /// Publishes a batch as the dispatch does; returns the processes to wake.
-    pub fn publish(&mut self, batch: Batch) -> Vec<u64> {
+    pub fn publish(&mut self, askers: Vec<(u64, Ticket)>, done: Committed) -> Vec<u64> {
         let mut left: Vec<(u64, Letter)> = Vec::new();
-        let answers: Vec<Answer> = batch.done.answers;
-        for ((serial, ticket, _), answer) in batch.askers.into_iter().zip(answers) {
+        let answers: Vec<Answer> = done.answers;
+        for ((serial, ticket), answer) in askers.into_iter().zip(answers) {
             left.push((serial, Letter::Answer(ticket, answer)));
         }
-        yizhan::actor::dispatch::route(&self.registry, batch.done.news, |proc, letter| {
+        route(&self.registry, done.news, |proc, letter| {
             left.push((proc.serial, letter));
         });
         let mut woken = Vec::new();

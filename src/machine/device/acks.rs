@@ -119,7 +119,8 @@ impl Device {
         }
     }
 
-    fn halt_rows(&mut self, rows: &Ranges) {
+    /// Ends the deliveries of these rows: the client has them.
+    pub(super) fn halt_rows(&mut self, rows: &Ranges) {
         for (first, last) in rows.iter() {
             let walking = self.walking_rows.range(first..=last);
             let halted: Vec<Seq> = walking.map(|(seq, _)| *seq).collect();

@@ -20,7 +20,10 @@ impl Device {
                 self.requests -= 1;
                 self.pending.subtract(&seqs);
                 self.acks.union(&seqs);
+                // A later connection may have been sent them since, when another ack of them was refused.
+                self.halt_rows(&seqs);
                 self.reply(epoch, Event::AckOk(form));
+                self.fill();
             }
             (Ticket::Ack { epoch, seqs, .. }, Answer::Refused(Refusal::Forgotten)) => {
                 self.requests -= 1;

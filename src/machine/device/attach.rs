@@ -68,20 +68,22 @@ impl Device {
 
     /// The committer has forgotten this device to make room for another.
     pub fn forgotten(&mut self) {
-        // While it attaches, the commit that makes it known again is still to come.
-        if !matches!(self.phase, Phase::Live | Phase::Heading { .. }) {
-            return;
-        }
-        if let Some(epoch) = self.current.as_ref().map(|session| session.epoch) {
-            self.notify(epoch, Notice::Resync);
-            self.close(epoch, Close::Kicked);
+        match (&mut self.phase, &self.current) {
+            (Phase::Heading { forgotten, .. }, _) => *forgotten = true,
+            (Phase::Live, Some(session)) => {
+                let epoch = session.epoch;
+                self.notify(epoch, Notice::Resync);
+                self.close(epoch, Close::Kicked);
+            }
+            // While it attaches, the commit that makes it known again is still to come.
+            _ => {}
         }
     }
 
     /// Rows were given up for this device: its client has to take the state from elsewhere.
     pub fn lags(&mut self) {
         match (&mut self.phase, &self.current) {
-            (Phase::Heading { resync }, _) => *resync = true,
+            (Phase::Heading { resync, .. }, _) => *resync = true,
             (Phase::Live, Some(session)) => {
                 let epoch = session.epoch;
                 self.notify(epoch, Notice::Resync);
@@ -97,6 +99,7 @@ impl Device {
         self.acks = attached.acks;
         self.phase = Phase::Heading {
             resync: attached.resync,
+            forgotten: false,
         };
         self.registered = Some(epoch);
         self.effects.push_back(Effect::Register(epoch));
@@ -107,7 +110,7 @@ impl Device {
     }
 
     pub(super) fn headed(&mut self, now: u64, epoch: Epoch, head: Seq) {
-        let Phase::Heading { resync } = self.phase else {
+        let Phase::Heading { resync, forgotten } = self.phase else {
             return;
         };
         if !self.is_current(epoch) {
@@ -133,6 +136,9 @@ impl Device {
             epoch,
             result: Ok(()),
         });
+        if forgotten {
+            self.forgotten();
+        }
         self.fill();
     }
 
