@@ -3,6 +3,7 @@
 pub mod delivery;
 pub mod device;
 pub mod dispatch;
+pub mod line;
 pub mod login;
 pub mod mailroom;
 pub mod outbox;

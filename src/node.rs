@@ -11,7 +11,6 @@ use std::time::Duration;
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
-use socket2::SockRef;
 use tokio::time::Instant;
 
 use crate::actor::device::{Drain, Services};
@@ -22,6 +21,7 @@ use crate::clock::Clock;
 use crate::codec::Bounds as FrameBounds;
 use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
+use crate::gateway::wire::Wire;
 use crate::http::state::AppState;
 use crate::http::{admin, public};
 use crate::id::Hashids;
@@ -256,6 +256,9 @@ fn rules(settings: &Settings) -> Rules {
         read_retry_ms: READ_RETRY_MS,
         retry_ms: RETRY_MS,
         seen_every_ms: (settings.device.forget_ms / 4).max(1),
+        write_deadline_ms: settings.device.write_deadline_ms,
+        // An adapter that works is the first to see that its client is silent.
+        silence_ms: settings.device.idle_timeout_ms.saturating_mul(2),
     }
 }
 
@@ -275,7 +278,7 @@ fn listen_public(
     // A WebSocket that has been closed would wait for its client to hang up first.
     .client_disconnect_timeout(Duration::ZERO)
     .disable_signals()
-    .on_connect(move |connection, _: &mut Extensions| cut_when_jammed(connection, deadline))
+    .on_connect(move |connection, known| prepare(connection, known, deadline))
     .listen(listener)
     .map_err(|e| StartError(format!("listen.public {addr}: {e}")))?;
     Ok((addr, server.run()))
@@ -316,12 +319,13 @@ fn bind(key: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     Ok((listener, bound))
 }
 
-/// The kernel ends a connection whose peer leaves written data unacknowledged for so long.
-fn cut_when_jammed(connection: &dyn std::any::Any, deadline: Duration) {
+/// Gives requests on the connection the socket that it stands on, which ends when nothing is taken for `deadline`.
+fn prepare(connection: &dyn std::any::Any, known: &mut Extensions, deadline: Duration) {
     let Some(stream) = connection.downcast_ref::<TcpStream>() else {
         return;
     };
-    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(deadline)) {
-        log::warn!("a connection has no write deadline: {error}");
+    match Wire::prepare(stream, deadline) {
+        Ok(wire) => drop(known.insert(wire)),
+        Err(error) => log::warn!("a connection has no write deadline: {error}"),
     }
 }

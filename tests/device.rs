@@ -22,6 +22,8 @@ const RULES: Rules = Rules {
     read_retry_ms: 200,
     retry_ms: 100,
     seen_every_ms: 5_000,
+    write_deadline_ms: u64::MAX,
+    silence_ms: u64::MAX,
 };
 
 fn device() -> Device {

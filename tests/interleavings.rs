@@ -118,6 +118,8 @@ impl<'a> World<'a> {
             read_retry_ms: 0,
             retry_ms: 0,
             seen_every_ms: 1 << 40,
+            write_deadline_ms: u64::MAX,
+            silence_ms: u64::MAX,
         };
         let mut ledger = Ledger::new(engine.clone(), policy);
         // The device is known, so that whatever happens to a connection its rows are owed.

@@ -98,6 +98,8 @@ impl World {
             read_retry_ms: 200,
             retry_ms: 1_000,
             seen_every_ms: 365 * 24 * HOUR,
+            write_deadline_ms: u64::MAX,
+            silence_ms: u64::MAX,
         };
         let services = Arc::new(Services {
             commits,

@@ -23,6 +23,7 @@ use crate::store::reader::ReadQueue;
 
 use super::delivery::{Delivery, Halt};
 use super::dispatch::{Asker, Trip};
+use super::line::Line;
 use super::mailroom::{DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
 use super::registry::{Member, Registry};
@@ -64,6 +65,7 @@ pub struct Device {
 
 struct Connection {
     outbox: Outbox,
+    line: Option<Arc<dyn Line>>,
     ready: Option<oneshot::Sender<Result<(), Code>>>,
 }
 
@@ -82,6 +84,8 @@ pub struct Connect {
     pub good_until: u64,
     /// Its frames go here.
     pub outbox: Outbox,
+    /// What can end it without its adapter, where something can.
+    pub line: Option<Arc<dyn Line>>,
     /// Hears when the first frame is there, or why there will be none.
     pub ready: oneshot::Sender<Result<(), Code>>,
 }
@@ -102,6 +106,8 @@ pub struct Ask {
 pub enum Report {
     /// The client lives, or the outbox has room.
     Alive,
+    /// The adapter of that connection is at work, and its client was not silent for too long.
+    Attended(Epoch),
     /// A new token was shown on that connection, good until then, Unix milliseconds.
     Renewed(Epoch, u64),
     /// The connection has ended.
@@ -169,6 +175,7 @@ impl Device {
             self.catch_up();
             self.machine.alive();
         }
+        self.machine.watch(self.now());
         let deadline = self.machine.deadline();
         if self.timer.as_ref().map(|(at, _)| *at) == deadline {
             return;
@@ -203,6 +210,19 @@ impl Device {
                 self.push(epoch, event);
             }
             Effect::Close { epoch, close } => self.push(epoch, Event::Close(close)),
+            Effect::Cut { epoch, close } => {
+                if let Some(connection) = self.connections.remove(&epoch) {
+                    let (uid, did) = self.machine.name();
+                    log::info!(
+                        "cut a connection of {did} of user {uid}: {}",
+                        close.reason()
+                    );
+                    connection.outbox.abandon(Event::Close(close));
+                    if let Some(line) = connection.line {
+                        line.cut();
+                    }
+                }
+            }
             Effect::Ready { epoch, result } => {
                 let connection = self.connections.get_mut(&epoch);
                 if let Some(ready) = connection.and_then(|c| c.ready.take()) {
@@ -387,6 +407,7 @@ impl Handler<Connect> for Device {
             connect.epoch,
             Connection {
                 outbox: connect.outbox,
+                line: connect.line,
                 ready: Some(connect.ready),
             },
         );
@@ -427,6 +448,7 @@ impl Handler<Report> for Device {
         self.catch_up();
         match report {
             Report::Alive => self.machine.alive(),
+            Report::Attended(epoch) => self.machine.attended(epoch),
             Report::Renewed(epoch, good_until) => self.machine.renew(epoch, good_until),
             Report::Closed(epoch) => {
                 self.machine.closed(epoch);

@@ -10,6 +10,7 @@ use crate::id::{Did, Uid};
 use crate::machine::device::Epoch;
 
 use super::device::{Connect, Device, Report, Services};
+use super::line::Line;
 use super::mailroom::DeviceRef;
 use super::outbox::{Frames, outbox};
 
@@ -56,6 +57,17 @@ pub async fn attach(
     did: &Did,
     good_until: u64,
 ) -> Result<Attachment, Code> {
+    attach_on(None, services, uid, did, good_until).await
+}
+
+/// As [`attach`], for a connection on that line, which its device may cut.
+pub async fn attach_on(
+    line: Option<Arc<dyn Line>>,
+    services: &Arc<Services>,
+    uid: Uid,
+    did: &Did,
+    good_until: u64,
+) -> Result<Attachment, Code> {
     for _ in 0..TRIES {
         let start = || Device::spawn(uid, did.clone(), services.clone());
         let device = services.registry.find_or_insert(uid, did, start);
@@ -66,6 +78,7 @@ pub async fn attach(
             epoch,
             good_until,
             outbox,
+            line: line.clone(),
             ready,
         });
         // Made before the wait: a login that is given up in between ends the connection too.

@@ -17,6 +17,8 @@ use super::registry::Member;
 
 /// Rows that wait: beyond it only the head is raised, and the device pulls.
 const ROWS_MAX: usize = 64;
+/// Payload bytes of rows that wait, as of signals; one may always wait.
+const BYTES_MAX: usize = 1 << 20;
 /// Receipts that wait: they are derived, so the ones beyond it are left to a status question.
 const RECEIPTS_MAX: usize = 1024;
 /// Signals that wait: the ones beyond it count as not taken.
@@ -68,8 +70,10 @@ struct Inner {
 struct Letters {
     waiting: Vec<Letter>,
     rows: usize,
+    row_bytes: usize,
     receipts: usize,
     signals: usize,
+    signal_bytes: usize,
 }
 
 impl DeviceRef {
@@ -139,11 +143,16 @@ impl Member for DeviceRef {
 impl Letters {
     fn add(&mut self, letter: Letter) {
         let letter = match letter {
-            Letter::Row(row) if self.rows >= ROWS_MAX => Letter::Head(row.seq),
+            Letter::Row(row) if self.rows >= ROWS_MAX || self.row_bytes >= BYTES_MAX => {
+                Letter::Head(row.seq)
+            }
             letter => letter,
         };
         match &letter {
-            Letter::Row(_) => self.rows += 1,
+            Letter::Row(row) => {
+                self.rows += 1;
+                self.row_bytes += row.message.payload.len();
+            }
             Letter::Head(head) => {
                 if let Some(Letter::Head(last)) = self.waiting.last_mut() {
                     *last = (*last).max(*head);
@@ -152,8 +161,13 @@ impl Letters {
             }
             Letter::Receipt(_) if self.receipts >= RECEIPTS_MAX => return,
             Letter::Receipt(_) => self.receipts += 1,
-            Letter::Signal(_) if self.signals >= SIGNALS_MAX => return,
-            Letter::Signal(_) => self.signals += 1,
+            Letter::Signal(_) if self.signals >= SIGNALS_MAX || self.signal_bytes >= BYTES_MAX => {
+                return;
+            }
+            Letter::Signal(trip) => {
+                self.signals += 1;
+                self.signal_bytes += trip.signal().payload.len();
+            }
             _ => {}
         }
         self.waiting.push(letter);

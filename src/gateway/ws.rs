@@ -28,6 +28,7 @@ use crate::message::{Command, Event, Fault};
 use crate::token::{Claims, Kind, TokenError};
 
 use super::guard::{FrameGuard, Verdict};
+use super::wire::Wire;
 
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -105,7 +106,8 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
             .later(state.services.rules.retry_ms));
     }
     let good_until = good_until(&claims, state);
-    let attached = login::attach(&state.services, claims.uid, &did, good_until).await;
+    let line = req.conn_data::<Wire>().map(Wire::line);
+    let attached = login::attach_on(line, &state.services, claims.uid, &did, good_until).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
         code => Fault::new(code),
@@ -229,6 +231,13 @@ impl Socket {
         if let Ok(attachment) = &self.attached {
             // A device that is too busy to hear of it hears of the next one.
             let _ = attachment.device().addr().try_send(report);
+        }
+    }
+
+    /// Tells the device that this actor is not frozen.
+    fn attend(&self) {
+        if let Ok(attachment) = &self.attached {
+            self.report(Report::Attended(attachment.epoch()));
         }
     }
 
@@ -356,6 +365,7 @@ impl Actor for Socket {
                 socket.close(Close::Idle, ctx);
             } else if !socket.closing {
                 ctx.ping(b"");
+                socket.attend();
             }
         });
     }

@@ -194,6 +194,8 @@ impl World {
                 read_retry_ms: 20,
                 retry_ms: 10,
                 seen_every_ms: 10_000_000,
+                write_deadline_ms: u64::MAX,
+                silence_ms: u64::MAX,
             },
             bug,
             trace,
@@ -720,6 +722,8 @@ impl World {
                 return self.push(serial, epoch, event);
             }
             Effect::Close { epoch, close } => return self.push(serial, epoch, Event::Close(close)),
+            // This world does not ask for the watch: its adapters freeze for a while and never for ever.
+            Effect::Cut { epoch, .. } => return Err(format!("connection {epoch} was cut")),
             Effect::Ready { epoch, result } => {
                 if let Some(conn) = self.epochs.get(&epoch).copied() {
                     let frame = if result.is_ok() {

@@ -4,7 +4,7 @@ use crate::code::{Close, Code};
 use crate::id::Seq;
 use crate::message::{Attached, Notice, Op};
 
-use super::{Device, Effect, Epoch, Pages, Phase, Session, Ticket, Walk};
+use super::{Device, Effect, Epoch, Phase, Session, Ticket, Walk};
 
 /// Older connections kept for their late acknowledgements; a storm of reconnects drops the oldest.
 const LINGERING_MAX: usize = 4;
@@ -16,16 +16,7 @@ impl Device {
         self.pulling = false;
         self.retry_at = None;
         self.phase = Phase::Attaching;
-        self.current = Some(Session {
-            epoch,
-            pushed: 0,
-            taken: 0,
-            closing: false,
-            sent: Default::default(),
-            page: Pages::None,
-            good_until,
-            noticed: false,
-        });
+        self.current = Some(Session::new(epoch, good_until));
         if self.draining {
             return self.refuse(epoch, Code::Busy);
         }
@@ -183,6 +174,7 @@ impl Device {
 
     fn end_deliveries(&mut self) {
         self.walking_rows.clear();
+        (self.row_bytes, self.signal_bytes) = (0, 0);
         for (slot, walk) in std::mem::take(&mut self.walking) {
             let parked = matches!(walk, Walk::Row(_));
             self.effects.push_back(Effect::Halt { slot, parked });
