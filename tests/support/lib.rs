@@ -12,6 +12,8 @@
 mod client;
 mod frame;
 mod http;
+mod namespace;
+mod raw;
 mod server;
 mod traffic;
 mod user;
@@ -21,6 +23,8 @@ use std::time::Duration;
 pub use client::{Client, Heard, c2c, text_payload};
 pub use frame::{Frame, field, keys};
 pub use http::{Answer, Call};
+pub use namespace::{in_own_network, lose_packets_to};
+pub use raw::{Deaf, resident, until, until_online};
 pub use server::{ADMIN_TOKEN, Refusal, SEED, Server, cli};
 pub use traffic::{End, Messages, Pulse, Reader, Sender};
 pub use user::User;
