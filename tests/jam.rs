@@ -135,39 +135,56 @@ async fn a_reader_who_jams_costs_no_more_memory_when_messages_are_long() {
     .await;
 }
 
-/// Takes so many bytes after each pause until the connection is cut.
-async fn sip(mut reader: Deaf, bytes: usize, pause: Duration) {
-    while reader.take(bytes).await.is_some() && !reader.is_cut() {
-        sleep(pause).await;
-    }
-}
-
-/// A reader who takes so many bytes every 50 ms is cut, and everything waits.
-async fn cut_while_sipping(bytes: usize) {
+#[tokio::test]
+async fn a_reader_who_takes_a_few_bytes_a_second_is_cut() {
     let server = Server::start(&[ONCE, NO_PINGS, "device.write_deadline_ms=1000"]).await;
     let mut alice = server.login(ALICE, "a-phone").await;
     let mut carol = server.login(CAROL, "c-phone").await;
-    let slow = Deaf::login(server.public, &User::new(BOB), "b-phone").await;
-    let slow = tokio::spawn(sip(slow, bytes, Duration::from_millis(50)));
+    let mut slow = Deaf::login(server.public, &User::new(BOB), "b-phone").await;
     until_online(&server, 3).await;
-    send_many(&mut alice, BOB, ("m", 64, 64 << 10), || ()).await;
-    exchange(&mut alice, &mut carol, "during").await;
-    until_online(&server, 2).await;
+    let sipping = async {
+        while slow.take(1).await.is_some() && !slow.is_cut() {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let others = async {
+        send_many(&mut alice, BOB, ("m", 64, 64 << 10), || ()).await;
+        exchange(&mut alice, &mut carol, "during").await;
+        until_online(&server, 2).await;
+    };
+    tokio::join!(sipping, others);
     nothing_is_on_its_way(&server).await;
-    // Its end sees that too, however little it takes.
-    slow.await.unwrap();
     everything_waits(&server, BOB, "m", 64).await;
 }
 
 #[tokio::test]
-async fn a_reader_who_takes_a_few_bytes_a_second_is_cut() {
-    cut_while_sipping(1).await;
-}
-
-#[tokio::test]
 async fn a_reader_who_always_takes_something_and_never_enough_is_cut() {
-    // The kernel sees progress all the time, and no frame leaves within the deadline.
-    cut_while_sipping(1000).await;
+    // The kernel sees bytes taken all the time, while no frame leaves within the deadline.
+    let long = ["listen.max_payload=4194304", "listen.max_frame=8388608"];
+    let ours = [ONCE, NO_PINGS, "device.write_deadline_ms=2000"];
+    let server =
+        Server::start(&[ours, [long[0], long[1], "inbox.max_messages=100"]].concat()).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let (here, bob) = (Ipv4Addr::LOCALHOST, User::new(BOB));
+    let mut slow = Deaf::login_from(here, 256 << 10, server.public, &bob, "b-phone").await;
+    until_online(&server, 2).await;
+    let sipping = async {
+        let end = loop {
+            match slow.try_take(10_000).await {
+                Ok(Some(_)) => sleep(Duration::from_millis(50)).await,
+                end => break end,
+            }
+        };
+        let reset = std::io::ErrorKind::ConnectionReset;
+        assert_eq!(end.expect_err("it was ended, not cut").kind(), reset);
+    };
+    let others = async {
+        send_many(&mut alice, BOB, ("m", 8, 4 << 20), || ()).await;
+        until_online(&server, 1).await;
+    };
+    tokio::join!(sipping, others);
+    nothing_is_on_its_way(&server).await;
+    everything_waits(&server, BOB, "m", 8).await;
 }
 
 #[tokio::test]
@@ -204,7 +221,7 @@ async fn a_reader_who_vanishes_with_unacknowledged_bytes_on_the_wire_is_cut() {
     let server = Server::start(&[ONCE, NO_PINGS, "device.write_deadline_ms=2000"]).await;
     let mut alice = server.login(ALICE, "a-phone").await;
     let there = Ipv4Addr::new(127, 0, 0, 2);
-    let _gone = Deaf::login_from(there, server.public, &User::new(BOB), "b-phone").await;
+    let _gone = Deaf::login_from(there, 4096, server.public, &User::new(BOB), "b-phone").await;
     until_online(&server, 2).await;
     lose_packets_to("127.0.0.2");
     for n in 0..3 {
@@ -223,7 +240,7 @@ async fn a_reader_who_vanishes_while_nothing_is_said_is_found_by_the_pings() {
     }
     let server = Server::start(&[ONCE, NO_WRITE_DEADLINE, "device.idle_timeout_ms=3000"]).await;
     let there = Ipv4Addr::new(127, 0, 0, 2);
-    let _gone = Deaf::login_from(there, server.public, &User::new(BOB), "b-phone").await;
+    let _gone = Deaf::login_from(there, 4096, server.public, &User::new(BOB), "b-phone").await;
     until_online(&server, 1).await;
     lose_packets_to("127.0.0.2");
     until_online(&server, 0).await;

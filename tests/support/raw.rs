@@ -1,4 +1,5 @@
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -11,34 +12,34 @@ use tokio::{
 
 use super::{DEADLINE, Server, User};
 
-/// A device that completes the handshake, and then takes what it is told to and answers nothing, not even pings. Its
-/// receive buffer is as small as it gets.
+/// The smallest receive buffer there is.
+const SMALLEST: u32 = 4096;
+
+/// A device that completes the handshake, and then takes what it is told to and answers nothing, not even pings.
 pub struct Deaf {
     stream: TcpStream,
 }
 
 impl Deaf {
+    /// Logs in with as little room for what comes as there can be.
     pub async fn login(listener: SocketAddr, user: &User, did: &str) -> Self {
-        Self::login_from(Ipv4Addr::LOCALHOST, listener, user, did).await
+        Self::login_from(Ipv4Addr::LOCALHOST, SMALLEST, listener, user, did).await
     }
 
-    /// As `login`, from this address of the machine.
+    /// As `login`, from this address of the machine and with so much room.
     pub async fn login_from(
         address: Ipv4Addr,
+        room: u32,
         listener: SocketAddr,
         user: &User,
         did: &str,
     ) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket
-            .bind(SocketAddr::new(IpAddr::V4(address), 0))
-            .unwrap();
+        socket.set_recv_buffer_size(room).unwrap();
+        let from = SocketAddr::new(IpAddr::V4(address), 0);
+        socket.bind(from).unwrap();
         let connecting = timeout(DEADLINE, socket.connect(listener));
-        let mut stream = connecting
-            .await
-            .expect("nobody accepts the connection")
-            .unwrap();
+        let mut stream = connecting.await.expect("nobody accepts").unwrap();
         let request = format!(
             "GET /ws?authorization={}&did={did} HTTP/1.1\r\nhost: {listener}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -57,11 +58,16 @@ impl Deaf {
 
     /// Takes so many bytes at most, at least one; none at the end of the connection.
     pub async fn take(&mut self, most: usize) -> Option<Vec<u8>> {
+        self.try_take(most).await.ok().flatten()
+    }
+
+    /// As `take`, where a connection that was cut is not the same as one that was ended.
+    pub async fn try_take(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; most];
         let read = timeout(DEADLINE, self.stream.read(&mut bytes)).await;
-        let read = read.expect("nothing comes").unwrap_or(0);
+        let read = read.expect("nothing comes")?;
         bytes.truncate(read);
-        (read > 0).then_some(bytes)
+        Ok((read > 0).then_some(bytes))
     }
 
     /// Whether the server's end of the connection is gone for good. Nothing has to be read to see that.
@@ -69,7 +75,7 @@ impl Deaf {
         self.stream.take_error().unwrap().is_some()
             // An unasked pong, which means nothing to a server that is there.
             || self.stream.try_write(&[0x8a, 0x80, 0, 0, 0, 0]).is_err_and(|error| {
-                error.kind() != std::io::ErrorKind::WouldBlock
+                error.kind() != io::ErrorKind::WouldBlock
             })
     }
 }
