@@ -26,6 +26,9 @@ const RULES: Rules = Rules {
     silence_ms: 100_000,
 };
 
+/// How long a connection whose time is over is spared.
+const GRACE: u64 = 100;
+
 fn device() -> Device {
     Device::new(UID, Did::parse("phone").unwrap(), RULES)
 }
@@ -306,7 +309,7 @@ fn a_connection_whose_frames_nobody_takes_is_cut_after_the_write_deadline() {
         let (at, cuts) = wait(&mut device);
         if !cuts.is_empty() {
             assert_eq!(cuts, [(1, Close::TooSlow)]);
-            assert_eq!(at, later + RULES.write_deadline_ms);
+            assert_eq!(at, later + RULES.write_deadline_ms + GRACE);
             break;
         }
     }
@@ -316,6 +319,43 @@ fn a_connection_whose_frames_nobody_takes_is_cut_after_the_write_deadline() {
     assert_eq!(device.deadline(), None);
     let login = log_in(&mut device, 2, 1, Ranges::new());
     assert_eq!(reads(&login)[0].from, 1, "the row waits");
+}
+
+#[test]
+fn a_connection_that_goes_on_when_the_whole_process_does_is_not_cut() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.watch(NOW);
+    // Everything stood still for an hour, and the device is the first to come to work.
+    let much_later = NOW + 3_600_000;
+    device.tick(much_later);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    device.taken(1, 1);
+    device.attended(1);
+    device.tick(much_later + GRACE);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    // And its time begins anew.
+    device.hint(1, vec![row(1)]);
+    device.watch(much_later + GRACE);
+    device.attended(1);
+    device.tick(much_later + GRACE + RULES.write_deadline_ms);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    device.tick(much_later + 2 * GRACE + RULES.write_deadline_ms);
+    assert_eq!(cuts(&effects(&mut device)), [(1, Close::TooSlow)]);
+}
+
+#[test]
+fn an_older_connection_that_nobody_reads_is_cut_when_there_are_too_many() {
+    let mut device = device();
+    for epoch in 1..=5 {
+        let login = log_in(&mut device, epoch, 0, Ranges::new());
+        assert!(cuts(&login).is_empty());
+    }
+    // The first one's adapter works, and the second one's does not.
+    device.taken(1, 2);
+    assert!(cuts(&log_in(&mut device, 6, 0, Ranges::new())).is_empty());
+    let login = log_in(&mut device, 7, 0, Ranges::new());
+    assert_eq!(cuts(&login), [(2, Close::TooSlow)]);
 }
 
 #[test]
@@ -333,7 +373,7 @@ fn a_replaced_connection_that_never_ends_is_cut_and_the_newer_one_goes_on() {
         let (at, cuts) = wait(&mut device);
         if !cuts.is_empty() {
             assert_eq!(cuts, [(1, Close::TooSlow)]);
-            assert_eq!(at, NOW + RULES.write_deadline_ms);
+            assert_eq!(at, NOW + RULES.write_deadline_ms + GRACE);
             break;
         }
     }
@@ -353,7 +393,7 @@ fn a_connection_whose_adapter_is_frozen_for_too_long_is_cut() {
         let (at, cuts) = wait(&mut device);
         if !cuts.is_empty() {
             assert_eq!(cuts, [(1, Close::Idle)]);
-            assert_eq!(at, NOW + 60_000 + RULES.silence_ms);
+            assert_eq!(at, NOW + 60_000 + RULES.silence_ms + GRACE);
             break;
         }
     }

@@ -223,6 +223,14 @@ impl World {
             .unwrap()
     }
 
+    /// Waits for other threads until so many deliveries walk, whoever reads; the clock stands still meanwhile.
+    async fn until_in_flight(&self, deliveries: i64) {
+        while self.in_flight() != deliveries {
+            assert!(!self.stuck.is_finished(), "{} walk", self.in_flight());
+            settle().await;
+        }
+    }
+
     fn in_flight(&self) -> i64 {
         self.metric("yizhan_deliveries_in_flight")
     }
@@ -519,7 +527,7 @@ fn a_jammed_readers_deliveries_keep_their_schedule_until_the_list_ends() {
         let mut alice = world.login(ALICE, "a-phone").await;
         let mut bob = world.login(BOB, "b-phone").await;
         world.sends(&mut alice, "m1").await;
-        settle().await;
+        world.until_in_flight(1).await;
         for step in LEAVES.windows(2) {
             assert_eq!((world.in_flight(), world.parked()), (1, 0));
             pass(step[1] - step[0]).await;
@@ -539,12 +547,14 @@ fn a_jammed_readers_deliveries_park_at_the_cut_and_wait_for_the_next_login() {
         for id in ["m1", "m2"] {
             world.sends(&mut alice, id).await;
         }
-        settle().await;
+        world.until_in_flight(2).await;
         pass(LEAVES[3] - 1).await;
         assert_eq!((world.in_flight(), world.parked()), (2, 0));
         assert_eq!(world.metric("yizhan_online_devices"), 2);
 
+        // The time is over, and it is looked once more in case that everything stood still.
         pass(1).await;
+        pass(100).await;
         assert_eq!((world.in_flight(), world.parked()), (0, 2));
         assert_eq!(world.metric("yizhan_online_devices"), 1);
         let online = |world: &World| {
@@ -577,7 +587,7 @@ fn a_reader_who_takes_a_frame_now_and_then_is_slow_and_not_jammed() {
         for n in 0..64 {
             world.sends(&mut alice, &format!("m{n}")).await;
         }
-        settle().await;
+        world.until_in_flight(64).await;
         // Four frames are taken at a time.
         for n in 0..16 {
             pass(999).await;

@@ -168,7 +168,12 @@ impl Device {
         self.lingering.push(old);
         self.close(replaced, Close::Replaced);
         if self.lingering.len() > LINGERING_MAX {
-            self.lingering.remove(0);
+            let oldest = &self.lingering[0];
+            match oldest.queued() {
+                0 => drop(self.lingering.remove(0)),
+                // Nobody reads there, or its adapter would have taken them long ago.
+                _ => self.cut(oldest.epoch, Close::TooSlow),
+            }
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use crate::code::Close;
 use crate::machine::sent::SentLog;
 
-use super::Epoch;
+use super::{Epoch, Rules};
 
 /// Bytes that may wait for one connection before it takes no more copies; one frame may always wait.
 const OUTBOX_BYTES: u64 = 1 << 20;
@@ -29,6 +30,8 @@ pub(super) struct Session {
     /// When it was last seen to go on, and its adapter to speak; none before the first look.
     moved_at: Option<u64>,
     heard_at: Option<u64>,
+    /// Its time is over, and it is cut at the first look after this moment, Unix milliseconds.
+    pub(super) spared_until: Option<u64>,
     /// The bytes of each frame that waits in the outbox, and their sum.
     waiting: VecDeque<u32>,
     waiting_bytes: u64,
@@ -59,6 +62,7 @@ impl Session {
             was_waited_for: false,
             moved_at: None,
             heard_at: None,
+            spared_until: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
         }
@@ -106,19 +110,20 @@ impl Session {
         self.was_waited_for = self.is_waited_for();
     }
 
-    /// When it is to be cut for not going on, Unix milliseconds.
-    pub(super) fn stuck_at(&self, write_deadline_ms: u64) -> Option<u64> {
+    /// When it is to be cut if it does not go on, Unix milliseconds, and what for; a live one also for the silence of its
+    /// adapter.
+    pub(super) fn due(&self, rules: &Rules, is_live: bool) -> Option<(u64, Close)> {
         let patience = match self.queued() {
-            0 => write_deadline_ms.max(FAREWELL_MS),
-            _ => write_deadline_ms,
+            0 => rules.write_deadline_ms.max(FAREWELL_MS),
+            _ => rules.write_deadline_ms,
         };
-        let since = self.moved_at.filter(|_| self.is_waited_for())?;
-        since.checked_add(patience)
-    }
-
-    /// When it is to be cut for the silence of its adapter, Unix milliseconds.
-    pub(super) fn silent_at(&self, silence_ms: u64) -> Option<u64> {
-        self.heard_at?.checked_add(silence_ms)
+        let stuck = self.moved_at.filter(|_| self.is_waited_for());
+        let stuck = stuck.and_then(|since| since.checked_add(patience));
+        let silent = self.heard_at.filter(|_| is_live);
+        let silent = silent.and_then(|since| since.checked_add(rules.silence_ms));
+        let stuck = stuck.map(|at| (at, Close::TooSlow));
+        let silent = silent.map(|at| (at, Close::Idle));
+        stuck.into_iter().chain(silent).min_by_key(|(at, _)| *at)
     }
 
     /// Whether frames wait to be taken, or its end does.
