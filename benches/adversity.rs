@@ -220,7 +220,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Reads what is there and acks all of it.
+    /// Reads what is there and acks all of it, one ack at a time.
     async fn read(&mut self, wire: &mut Wire, memory: &Memory) -> Result<()> {
         timeout(PATIENCE, wire.fill())
             .await
@@ -236,7 +236,7 @@ impl Taken {
                     }
                     ensure!(seq == self.seq + 1, "{seq} came after {}", self.seq);
                     self.seq = seq;
-                    self.most_unacked = self.most_unacked.max(seq - self.acked);
+                    self.most_unacked = self.most_unacked.max(seq - self.asked);
                 }
                 b"CLIENT_ACK_OK" => {
                     let up_to = String::from_utf8_lossy(frame).into_owned();
@@ -246,7 +246,7 @@ impl Taken {
                 _ => {}
             }
         }
-        if self.seq > self.asked {
+        if self.acked == self.asked && self.seq > self.asked {
             self.asked = self.seq;
             wire.write(format_args!(
                 r#"{{"type":"CLIENT_ACK","up_to":{}}}"#,
