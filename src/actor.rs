@@ -4,6 +4,7 @@ pub mod delivery;
 pub mod device;
 pub mod dispatch;
 pub mod fence;
+pub mod line;
 pub mod login;
 pub mod mailroom;
 pub mod outbox;

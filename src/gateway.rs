@@ -3,4 +3,5 @@
 pub mod admission;
 pub mod guard;
 pub mod rates;
+pub mod wire;
 pub mod ws;

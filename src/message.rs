@@ -354,3 +354,22 @@ pub enum Event {
     /// The connection ends here.
     Close(Close),
 }
+
+/// About what a frame takes besides payloads and lists, bytes.
+pub const EVENT_BYTES: usize = 512;
+/// About what one answer in a list takes, bytes.
+const STATE_BYTES: usize = 160;
+
+impl Event {
+    /// About how much memory it takes while it waits to be written, bytes.
+    pub fn weight(&self) -> usize {
+        let row = |row: &Row| EVENT_BYTES + row.message.payload.len();
+        match self {
+            Event::Deliver(one) => row(one),
+            Event::Signal(signal) => EVENT_BYTES + signal.payload.len(),
+            Event::SyncPage { rows, .. } => EVENT_BYTES + rows.iter().map(row).sum::<usize>(),
+            Event::Status(states) => EVENT_BYTES + STATE_BYTES * states.len(),
+            _ => EVENT_BYTES,
+        }
+    }
+}

@@ -17,7 +17,6 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
-use socket2::SockRef;
 use tokio::time::Instant;
 
 use crate::actor::device::{Drain, Services};
@@ -29,6 +28,7 @@ use crate::codec::Bounds as FrameBounds;
 use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
 use crate::gateway::admission::{self, Gate};
+use crate::gateway::wire::Wire;
 use crate::http::state::AppState;
 use crate::http::{admin, public};
 use crate::id::Hashids;
@@ -318,6 +318,9 @@ fn rules(settings: &Settings) -> Rules {
         retry_ms: RETRY_MS,
         seen_every_ms: (settings.device.forget_ms / 4).max(1),
         ttl_ms: settings.inbox.ttl_ms,
+        write_deadline_ms: settings.device.write_deadline_ms,
+        // An adapter that works is the first to see that its client is silent.
+        silence_ms: settings.device.idle_timeout_ms.saturating_mul(2),
     }
 }
 
@@ -358,7 +361,7 @@ fn listen_public(
     .tls_handshake_timeout(HANDSHAKE_MAX)
     .on_connect(move |connection, extensions: &mut Extensions| {
         if let Some(stream) = tls::tcp_of(connection) {
-            cut_when_jammed(stream, deadline);
+            prepare(stream, extensions, deadline);
             gate.admit(stream, is_plain, extensions);
         }
     });
@@ -393,9 +396,9 @@ fn listen_admin(
     .max_connection_rate(HANDSHAKES)
     .tls_handshake_timeout(HANDSHAKE_MAX)
     // Somebody who takes no more of a backup would keep everybody else from taking one.
-    .on_connect(move |connection, _: &mut Extensions| {
+    .on_connect(move |connection, extensions: &mut Extensions| {
         if let Some(stream) = tls::tcp_of(connection) {
-            cut_when_jammed(stream, deadline);
+            prepare(stream, extensions, deadline);
         }
     });
     let server = match tls {
@@ -423,9 +426,10 @@ fn bind(key: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     Ok((listener, bound))
 }
 
-/// The kernel ends a connection whose peer leaves written data unacknowledged for so long.
-fn cut_when_jammed(stream: &TcpStream, deadline: Duration) {
-    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(deadline)) {
-        log::warn!("a connection has no write deadline: {error}");
+/// Gives requests on the connection the socket that it stands on, which ends when nothing is taken for `deadline`.
+fn prepare(stream: &TcpStream, known: &mut Extensions, deadline: Duration) {
+    match Wire::prepare(stream, deadline) {
+        Ok(wire) => drop(known.insert(wire)),
+        Err(error) => log::warn!("a connection has no write deadline: {error}"),
     }
 }

@@ -46,6 +46,8 @@ impl Line {
             read_retry_ms: 200,
             retry_ms: 100,
             seen_every_ms: 5_000,
+            write_deadline_ms: u64::MAX,
+            silence_ms: u64::MAX,
             ttl_ms: 1 << 40,
         };
         let device = Device::new(UID, Did::parse("phone").unwrap(), rules);

@@ -27,7 +27,12 @@ const RULES: Rules = Rules {
     retry_ms: 100,
     seen_every_ms: 5_000,
     ttl_ms: 1 << 40,
+    write_deadline_ms: 30_000,
+    silence_ms: 100_000,
 };
+
+/// How long a connection whose time is over is spared.
+const GRACE: u64 = 100;
 
 fn device() -> Device {
     Device::new(UID, Did::parse("phone").unwrap(), RULES)
@@ -53,6 +58,10 @@ fn log_in(device: &mut Device, epoch: Epoch, head: Seq, acks: Ranges) -> Vec<Eff
 }
 
 fn row(seq: Seq) -> Row {
+    row_of(seq, 2)
+}
+
+fn row_of(seq: Seq, bytes: usize) -> Row {
     Row {
         seq,
         message: Arc::new(Message {
@@ -60,7 +69,7 @@ fn row(seq: Seq) -> Row {
             kind: Kind::C2c,
             from: Uid(1),
             to: UID,
-            payload: "{}".into(),
+            payload: "1".repeat(bytes).into(),
             created_at: None,
             server_ts: NOW,
         }),
@@ -256,6 +265,179 @@ fn what_ends_before_it_was_announced_to_ends_the_announcement_of_the_one_before(
     effects(&mut device);
     device.closed(2);
     assert!(effects(&mut device).contains(&Effect::Unregister(1)));
+}
+
+fn cuts(effects: &[Effect]) -> Vec<(Epoch, Close)> {
+    let cuts = effects.iter().filter_map(|effect| match effect {
+        Effect::Cut { epoch, close } => Some((*epoch, *close)),
+        _ => None,
+    });
+    cuts.collect()
+}
+
+/// The deadline comes, and nothing has happened meanwhile; returns what was cut, and when.
+fn wait(device: &mut Device) -> (u64, Vec<(Epoch, Close)>) {
+    let at = device.deadline().unwrap();
+    device.tick(at);
+    device.watch(at);
+    (at, cuts(&effects(device)))
+}
+
+#[test]
+fn what_waits_for_a_connection_is_bounded_in_bytes_and_never_to_nothing() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.taken(1, 1);
+    let large = (1 << 20) - 1;
+    device.hint(3, (1..=3).map(|seq| row_of(seq, large)).collect());
+    assert_eq!(delivered(&effects(&mut device)), [1]);
+    assert_eq!(device.starved(), Some(1));
+    // Also a repeat must find room.
+    assert_eq!(device.resend(NOW, 0, false), Resend::Skipped);
+    device.taken(1, 2);
+    assert_eq!(device.starved(), None);
+    device.alive();
+    assert_eq!(reads(&effects(&mut device)).len(), 1);
+}
+
+#[test]
+fn what_walks_is_bounded_in_bytes_and_given_back() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    let large = 3 << 20;
+    let walking = |device: &mut Device, seq: Seq| {
+        device.taken(1, u64::MAX);
+        device.hint(seq, vec![row_of(seq, large)]);
+        delivered(&effects(device))
+    };
+    assert_eq!(walking(&mut device, 1), [1]);
+    assert_eq!(walking(&mut device, 2), [2]);
+    assert_eq!(walking(&mut device, 3), [0; 0]);
+    device.park(0);
+    assert_eq!(reads(&effects(&mut device))[0].from, 3, "one has parked");
+    let page = |seq| Page {
+        rows: vec![row_of(seq, large)],
+        scanned_to: seq,
+    };
+    device.page(NOW, ReadTicket::Pull(1), Ok(page(3)));
+    assert_eq!(delivered(&effects(&mut device)), [3]);
+    assert_eq!(walking(&mut device, 4), [0; 0]);
+    device.command(NOW, 1, Command::Ack(Ack::UpTo(2)));
+    assert_eq!(reads(&effects(&mut device))[0].from, 4, "one is acked");
+    // A newer connection begins with nothing that walks.
+    log_in(&mut device, 2, 4, Ranges::span(1, 2));
+    device.page(NOW, ReadTicket::Pull(2), Ok(page(3)));
+    assert_eq!(delivered(&effects(&mut device)), [3]);
+    device.taken(2, u64::MAX);
+    device.alive();
+    let more = effects(&mut device);
+    assert_eq!(reads(&more).first().map(|read| read.from), Some(4));
+}
+
+#[test]
+fn a_connection_whose_frames_nobody_takes_is_cut_after_the_write_deadline() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.taken(1, 1);
+    device.watch(NOW);
+    // Long after the login nothing waits, and the time begins with the first frame that does.
+    device.attended(1);
+    let later = NOW + 50_000;
+    device.hint(1, vec![row(1)]);
+    device.watch(later);
+    effects(&mut device);
+    loop {
+        let (at, cuts) = wait(&mut device);
+        if !cuts.is_empty() {
+            assert_eq!(cuts, [(1, Close::TooSlow)]);
+            assert_eq!(at, later + RULES.write_deadline_ms + GRACE);
+            break;
+        }
+    }
+    // It can be cut once only, and its adapter's own word comes too late to matter.
+    device.closed(1);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    assert_eq!(device.deadline(), None);
+    let login = log_in(&mut device, 2, 1, Ranges::new());
+    assert_eq!(reads(&login)[0].from, 1, "the row waits");
+}
+
+#[test]
+fn a_connection_that_goes_on_when_the_whole_process_does_is_not_cut() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.watch(NOW);
+    // Everything stood still for an hour, and the device is the first to come to work.
+    let much_later = NOW + 3_600_000;
+    device.tick(much_later);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    device.taken(1, 1);
+    device.attended(1);
+    device.tick(much_later + GRACE);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    // And its time begins anew.
+    device.hint(1, vec![row(1)]);
+    device.watch(much_later + GRACE);
+    device.attended(1);
+    device.tick(much_later + GRACE + RULES.write_deadline_ms);
+    assert!(cuts(&effects(&mut device)).is_empty());
+    device.tick(much_later + 2 * GRACE + RULES.write_deadline_ms);
+    assert_eq!(cuts(&effects(&mut device)), [(1, Close::TooSlow)]);
+}
+
+#[test]
+fn an_older_connection_that_nobody_reads_is_cut_when_there_are_too_many() {
+    let mut device = device();
+    for epoch in 1..=5 {
+        let login = log_in(&mut device, epoch, 0, Ranges::new());
+        assert!(cuts(&login).is_empty());
+    }
+    // The first one's adapter works, and the second one's does not.
+    device.taken(1, 2);
+    assert!(cuts(&log_in(&mut device, 6, 0, Ranges::new())).is_empty());
+    let login = log_in(&mut device, 7, 0, Ranges::new());
+    assert_eq!(cuts(&login), [(2, Close::TooSlow)]);
+}
+
+#[test]
+fn a_replaced_connection_that_never_ends_is_cut_and_the_newer_one_goes_on() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.taken(1, 1);
+    device.watch(NOW);
+    log_in(&mut device, 2, 0, Ranges::new());
+    device.taken(1, 2);
+    device.taken(2, 1);
+    device.watch(NOW);
+    loop {
+        device.attended(2);
+        let (at, cuts) = wait(&mut device);
+        if !cuts.is_empty() {
+            assert_eq!(cuts, [(1, Close::TooSlow)]);
+            assert_eq!(at, NOW + RULES.write_deadline_ms + GRACE);
+            break;
+        }
+    }
+    device.hint(1, vec![row(1)]);
+    assert_eq!(delivered(&effects(&mut device)), [1]);
+}
+
+#[test]
+fn a_connection_whose_adapter_is_frozen_for_too_long_is_cut() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    device.taken(1, 1);
+    device.watch(NOW);
+    device.attended(1);
+    device.watch(NOW + 60_000);
+    loop {
+        let (at, cuts) = wait(&mut device);
+        if !cuts.is_empty() {
+            assert_eq!(cuts, [(1, Close::Idle)]);
+            assert_eq!(at, NOW + 60_000 + RULES.silence_ms + GRACE);
+            break;
+        }
+    }
 }
 
 #[test]

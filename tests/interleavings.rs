@@ -121,6 +121,8 @@ impl<'a> World<'a> {
             retry_ms: 0,
             seen_every_ms: 1 << 40,
             ttl_ms: 1 << 40,
+            write_deadline_ms: u64::MAX,
+            silence_ms: u64::MAX,
         };
         let mut ledger = Ledger::new(engine.clone(), policy);
         // A device that is known is owed its rows, whatever happens to a connection.

@@ -68,6 +68,8 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
         read_retry_ms: 1,
         retry_ms: 1_000,
         seen_every_ms: 1 << 40,
+        write_deadline_ms: u64::MAX,
+        silence_ms: u64::MAX,
         ttl_ms: policy.ttl_ms,
     };
     Arc::new(Services {

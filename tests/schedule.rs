@@ -57,6 +57,15 @@ struct World {
 }
 
 fn in_virtual_time<T: Future<Output = ()>>(gaps: &[u64], story: impl FnOnce(World) -> T) {
+    in_virtual_time_within(u64::MAX, gaps, story);
+}
+
+/// As `in_virtual_time`, where a client has so long to take a frame, milliseconds.
+fn in_virtual_time_within<T: Future<Output = ()>>(
+    write_deadline_ms: u64,
+    gaps: &[u64],
+    story: impl FnOnce(World) -> T,
+) {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -65,12 +74,12 @@ fn in_virtual_time<T: Future<Output = ()>>(gaps: &[u64], story: impl FnOnce(Worl
             .unwrap()
     };
     System::with_tokio_rt(runtime).block_on(async {
-        story(World::start(gaps)).await;
+        story(World::start(gaps, write_deadline_ms)).await;
     });
 }
 
 impl World {
-    fn start(gaps: &[u64]) -> World {
+    fn start(gaps: &[u64], write_deadline_ms: u64) -> World {
         let (calm, waiting) = mpsc::channel();
         let stuck = tokio::task::spawn_blocking(move || {
             let ended: Result<(), _> = waiting.recv_timeout(STUCK);
@@ -109,6 +118,8 @@ impl World {
             retry_ms: 1_000,
             seen_every_ms: 365 * 24 * HOUR,
             ttl_ms: policy.ttl_ms,
+            write_deadline_ms,
+            silence_ms: u64::MAX,
         };
         let services = Arc::new(Services {
             commits,
@@ -221,6 +232,14 @@ impl World {
             .unwrap()
             .parse()
             .unwrap()
+    }
+
+    /// Waits for other threads until so many deliveries walk, whoever reads; the clock stands still meanwhile.
+    async fn until_in_flight(&self, deliveries: i64) {
+        while self.in_flight() != deliveries {
+            assert!(!self.stuck.is_finished(), "{} walk", self.in_flight());
+            settle().await;
+        }
     }
 
     fn in_flight(&self) -> i64 {
@@ -519,6 +538,84 @@ fn a_copy_that_still_waits_to_be_written_is_not_doubled() {
         pass(LAST - LEAVES[1]).await;
         assert_eq!(bob.copies("m1"), 1, "the second copy, and no third");
         assert_eq!((world.in_flight(), world.parked()), (0, 1));
+    });
+}
+
+#[test]
+fn a_jammed_readers_deliveries_keep_their_schedule_until_the_list_ends() {
+    in_virtual_time_within(2 * LAST, &GAPS, |mut world| async move {
+        let mut alice = world.login(ALICE, "a-phone").await;
+        let mut bob = world.login(BOB, "b-phone").await;
+        world.sends(&mut alice, "m1").await;
+        world.until_in_flight(1).await;
+        for step in LEAVES.windows(2) {
+            assert_eq!((world.in_flight(), world.parked()), (1, 0));
+            pass(step[1] - step[0]).await;
+        }
+        assert_eq!((world.in_flight(), world.parked()), (0, 1));
+        assert_eq!(world.metric("yizhan_redelivered_total"), 0);
+        assert_eq!(bob.copies("m1"), 1, "nothing is written twice");
+        assert_eq!(world.metric("yizhan_online_devices"), 2);
+    });
+}
+
+#[test]
+fn a_jammed_readers_deliveries_park_at_the_cut_and_wait_for_the_next_login() {
+    in_virtual_time_within(LEAVES[3], &GAPS, |mut world| async move {
+        let mut alice = world.login(ALICE, "a-phone").await;
+        let mut bob = world.login(BOB, "b-phone").await;
+        for id in ["m1", "m2"] {
+            world.sends(&mut alice, id).await;
+        }
+        world.until_in_flight(2).await;
+        pass(LEAVES[3] - 1).await;
+        assert_eq!((world.in_flight(), world.parked()), (2, 0));
+        assert_eq!(world.metric("yizhan_online_devices"), 2);
+
+        // The time is over, and it is looked once more in case that everything stood still.
+        pass(1).await;
+        pass(100).await;
+        assert_eq!((world.in_flight(), world.parked()), (0, 2));
+        assert_eq!(world.metric("yizhan_online_devices"), 1);
+        let online = |world: &World| {
+            let mut found = 0;
+            world.services.registry.lookup(BOB, |_| found += 1);
+            found
+        };
+        assert_eq!(online(&world), 0);
+        assert_eq!(bob.heard(), [Event::Close(Close::TooSlow)]);
+        world.sends(&mut alice, "m3").await;
+        assert_eq!(world.parked(), 3);
+
+        let mut back = world.login(BOB, "b-phone").await;
+        assert_eq!((back.waiting, online(&world)), (3, 1));
+        for id in ["m1", "m2", "m3"] {
+            world.takes_copy(&mut back, id).await;
+        }
+        // The end of the connection that was cut is reported in the end, and means nothing any more.
+        drop(bob);
+        settle().await;
+        assert_eq!((world.in_flight(), online(&world)), (3, 1));
+    });
+}
+
+#[test]
+fn a_reader_who_takes_a_frame_now_and_then_is_slow_and_not_jammed() {
+    in_virtual_time_within(1_000, &[0, HOUR], |mut world| async move {
+        let mut alice = world.login(ALICE, "a-phone").await;
+        let mut bob = world.login(BOB, "b-phone").await;
+        for n in 0..64 {
+            world.sends(&mut alice, &format!("m{n}")).await;
+        }
+        world.until_in_flight(64).await;
+        // Four frames are taken at a time.
+        for n in 0..16 {
+            pass(999).await;
+            let taken = Frames::take(&mut bob.frames).unwrap();
+            assert_eq!(copy_of(&taken.events[0]), Some(&*format!("m{}", 4 * n)));
+        }
+        pass(HOUR / 2).await;
+        assert_eq!(world.metric("yizhan_online_devices"), 2);
     });
 }
 

@@ -24,6 +24,7 @@ use crate::store::reader::ReadQueue;
 
 use super::delivery::{Delivery, Halt};
 use super::dispatch::{Asker, Trip};
+use super::line::Line;
 use super::mailroom::{self, DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
 use super::registry::{Member, Registry};
@@ -65,6 +66,7 @@ pub struct Device {
 
 struct Connection {
     outbox: Outbox,
+    line: Option<Arc<dyn Line>>,
     ready: Option<oneshot::Sender<Result<(), Code>>>,
 }
 
@@ -83,6 +85,8 @@ pub struct Connect {
     pub pass: Pass,
     /// Its frames go here.
     pub outbox: Outbox,
+    /// What can end it without its adapter, where something can.
+    pub line: Option<Arc<dyn Line>>,
     /// Hears when the first frame is there, or why there will be none.
     pub ready: oneshot::Sender<Result<(), Code>>,
 }
@@ -115,6 +119,8 @@ pub struct Renew {
 pub enum Report {
     /// The client lives, or the outbox has room.
     Alive,
+    /// The adapter of that connection is at work, and its client was not silent for too long.
+    Attended(Epoch),
     /// The connection has ended.
     Closed(Epoch),
 }
@@ -180,6 +186,7 @@ impl Device {
             self.catch_up();
             self.machine.alive();
         }
+        self.machine.watch(self.now());
         let deadline = self.machine.deadline();
         if self.timer.as_ref().map(|(at, _)| *at) == deadline {
             return;
@@ -214,6 +221,19 @@ impl Device {
                 self.push(epoch, event);
             }
             Effect::Close { epoch, close } => self.push(epoch, Event::Close(close)),
+            Effect::Cut { epoch, close } => {
+                if let Some(connection) = self.connections.remove(&epoch) {
+                    let (uid, did) = self.machine.name();
+                    log::info!(
+                        "cut a connection of {did} of user {uid}: {}",
+                        close.reason()
+                    );
+                    connection.outbox.abandon(Event::Close(close));
+                    if let Some(line) = connection.line {
+                        line.cut();
+                    }
+                }
+            }
             Effect::Ready { epoch, result } => {
                 let connection = self.connections.get_mut(&epoch);
                 if let Some(ready) = connection.and_then(|c| c.ready.take()) {
@@ -360,6 +380,7 @@ impl Handler<Connect> for Device {
             connect.epoch,
             Connection {
                 outbox: connect.outbox,
+                line: connect.line,
                 ready: Some(connect.ready),
             },
         );
@@ -416,6 +437,7 @@ impl Handler<Report> for Device {
         self.catch_up();
         match report {
             Report::Alive => self.machine.alive(),
+            Report::Attended(epoch) => self.machine.attended(epoch),
             Report::Closed(epoch) => {
                 self.machine.closed(epoch);
                 self.connections.remove(&epoch);

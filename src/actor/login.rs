@@ -11,6 +11,7 @@ use crate::machine::access::Pass;
 use crate::machine::device::Epoch;
 
 use super::device::{Connect, Device, Report, Services};
+use super::line::Line;
 use super::mailroom::DeviceRef;
 use super::outbox::{Frames, outbox};
 
@@ -57,6 +58,17 @@ pub async fn attach(
     did: &Did,
     pass: Pass,
 ) -> Result<Attachment, Code> {
+    attach_on(None, services, uid, did, pass).await
+}
+
+/// As [`attach`], for a connection on that line, which its device may cut.
+pub async fn attach_on(
+    line: Option<Arc<dyn Line>>,
+    services: &Arc<Services>,
+    uid: Uid,
+    did: &Did,
+    pass: Pass,
+) -> Result<Attachment, Code> {
     for _ in 0..TRIES {
         let start = || Device::spawn(uid, did.clone(), services.clone());
         let found = services.registry.find_or_insert(uid, did, start);
@@ -68,6 +80,7 @@ pub async fn attach(
             epoch,
             pass,
             outbox,
+            line: line.clone(),
             ready,
         });
         // Made before the wait: a login that is given up in between ends the connection too.

@@ -50,6 +50,8 @@ pub struct Bounds {
     pub receipts: usize,
     /// Signals: the ones beyond it count as not taken.
     pub signals: usize,
+    /// Payload bytes of rows, as of signals; one may always wait.
+    pub bytes: usize,
 }
 
 impl Default for Bounds {
@@ -58,6 +60,7 @@ impl Default for Bounds {
             rows: 64,
             receipts: 1024,
             signals: 64,
+            bytes: 1 << 20,
         }
     }
 }
@@ -68,8 +71,10 @@ pub struct Letters {
     bounds: Bounds,
     waiting: Vec<Letter>,
     rows: usize,
+    row_bytes: usize,
     receipts: usize,
     signals: usize,
+    signal_bytes: usize,
 }
 
 /// Letters are waiting.
@@ -179,11 +184,18 @@ impl Letters {
     /// Adds a letter; one for which there is no room becomes a raised head, or nothing.
     pub fn add(&mut self, letter: Letter) {
         let letter = match letter {
-            Letter::Row(row) if self.rows >= self.bounds.rows => Letter::Head(row.seq),
+            Letter::Row(row)
+                if self.rows >= self.bounds.rows || self.row_bytes >= self.bounds.bytes =>
+            {
+                Letter::Head(row.seq)
+            }
             letter => letter,
         };
         match &letter {
-            Letter::Row(_) => self.rows += 1,
+            Letter::Row(row) => {
+                self.rows += 1;
+                self.row_bytes += row.message.payload.len();
+            }
             Letter::Head(head) => {
                 if let Some(Letter::Head(last)) = self.waiting.last_mut() {
                     *last = (*last).max(*head);
@@ -192,8 +204,16 @@ impl Letters {
             }
             Letter::Receipt(_) if self.receipts >= self.bounds.receipts => return,
             Letter::Receipt(_) => self.receipts += 1,
-            Letter::Signal(_) if self.signals >= self.bounds.signals => return,
-            Letter::Signal(_) => self.signals += 1,
+            Letter::Signal(_)
+                if self.signals >= self.bounds.signals
+                    || self.signal_bytes >= self.bounds.bytes =>
+            {
+                return;
+            }
+            Letter::Signal(trip) => {
+                self.signals += 1;
+                self.signal_bytes += trip.signal().payload.len();
+            }
             _ => {}
         }
         self.waiting.push(letter);

@@ -15,6 +15,8 @@ use crate::message::Event;
 /// Frames that one poll takes: what leaves here sits in the WebSocket's own queue, which has no bound. A turn of its
 /// actor has up to 16 polls.
 const TAKE_MAX: usize = 4;
+/// Bytes of frames that one turn takes at most, or one frame.
+const TURN_BYTES: usize = 32 << 10;
 
 /// The device's end.
 #[derive(Debug)]
@@ -22,7 +24,11 @@ pub struct Outbox(Arc<Mutex<State>>);
 
 /// The adapter's end: a stream of the frames that wait, ending when the device's end is gone.
 #[derive(Debug)]
-pub struct Frames(Arc<Mutex<State>>);
+pub struct Frames {
+    state: Arc<Mutex<State>>,
+    /// Bytes taken in the turn at hand.
+    turn: usize,
+}
 
 /// Frames taken at once.
 #[derive(Debug)]
@@ -36,6 +42,7 @@ pub struct Taken {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Event>,
+    bytes: usize,
     taken: u64,
     room_wanted: bool,
     ended: bool,
@@ -45,7 +52,7 @@ struct State {
 /// Makes both ends.
 pub fn outbox() -> (Outbox, Frames) {
     let state = Arc::new(Mutex::new(State::default()));
-    (Outbox(state.clone()), Frames(state))
+    (Outbox(state.clone()), Frames { state, turn: 0 })
 }
 
 impl Outbox {
@@ -53,6 +60,7 @@ impl Outbox {
     pub fn push(&self, event: Event) {
         let waker = {
             let mut state = self.0.lock();
+            state.bytes += event.weight();
             state.queue.push_back(event);
             state.waker.take()
         };
@@ -72,6 +80,17 @@ impl Outbox {
         state.room_wanted = !state.queue.is_empty();
         state.room_wanted
     }
+
+    /// Throws away what waits, and says only this from here on.
+    pub fn abandon(&self, last: Event) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.bytes = 0;
+            std::mem::take(&mut state.queue)
+        };
+        drop(waiting);
+        self.push(last);
+    }
 }
 
 impl Drop for Outbox {
@@ -88,38 +107,124 @@ impl Drop for Outbox {
 impl Frames {
     /// Takes some of the frames that wait, none if none does.
     pub fn take(&mut self) -> Option<Taken> {
-        self.0.lock().take()
+        self.state.lock().take(TURN_BYTES)
     }
 }
 
 impl Stream for Frames {
     type Item = Taken;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
-        let mut state = self.0.lock();
-        if let Some(taken) = state.take() {
-            return Poll::Ready(Some(taken));
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+        let frames = &mut *self;
+        let mut state = frames.state.lock();
+        if state.queue.is_empty() {
+            frames.turn = 0;
+            if state.ended {
+                return Poll::Ready(None);
+            }
+            state.waker = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-        if state.ended {
-            return Poll::Ready(None);
+        if frames.turn >= TURN_BYTES {
+            // What was taken is handed on first: a client that does not read stops this here.
+            frames.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
+        let before = state.bytes;
+        let taken = state.take(TURN_BYTES - frames.turn);
+        frames.turn += before - state.bytes;
+        Poll::Ready(taken)
     }
 }
 
 impl State {
-    fn take(&mut self) -> Option<Taken> {
-        if self.queue.is_empty() {
+    /// Takes frames of about so many bytes, at least one if there is one.
+    fn take(&mut self, bytes: usize) -> Option<Taken> {
+        let until = self.bytes.saturating_sub(bytes);
+        let mut events = Vec::new();
+        while events.len() < TAKE_MAX
+            && (events.is_empty() || self.bytes > until)
+            && let Some(event) = self.queue.pop_front()
+        {
+            self.bytes -= event.weight();
+            events.push(event);
+        }
+        if events.is_empty() {
             return None;
         }
-        let count = self.queue.len().min(TAKE_MAX);
-        let events: Vec<Event> = self.queue.drain(..count).collect();
-        self.taken += count as u64;
+        self.taken += events.len() as u64;
         let wanted = self.room_wanted && self.queue.is_empty();
         if wanted {
             self.room_wanted = false;
         }
         Some(Taken { events, wanted })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+    use crate::code::Close;
+    use crate::id::{MsgId, Uid};
+    use crate::message::Signal;
+
+    struct Still;
+
+    impl Wake for Still {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn frame(payload: usize) -> Event {
+        let signal = Signal {
+            id: MsgId::parse("s1").unwrap(),
+            kind: "WEBRTC_OFFER".into(),
+            from: Uid(1),
+            to: Uid(2),
+            payload: "x".repeat(payload).into(),
+            created_at: None,
+        };
+        Event::Signal(Arc::new(signal))
+    }
+
+    /// How many frames one turn of the adapter takes.
+    fn turn(frames: &mut Frames) -> usize {
+        let waker = Waker::from(Arc::new(Still));
+        let mut cx = Context::from_waker(&waker);
+        let mut count = 0;
+        while let Poll::Ready(Some(taken)) = Pin::new(&mut *frames).poll_next(&mut cx) {
+            count += taken.events.len();
+        }
+        count
+    }
+
+    #[test]
+    fn a_turn_takes_large_frames_one_by_one_and_small_ones_together() {
+        let (outbox, mut frames) = outbox();
+        for _ in 0..3 {
+            outbox.push(frame(TURN_BYTES));
+        }
+        for _ in 0..20 {
+            outbox.push(frame(100));
+        }
+        assert_eq!(turn(&mut frames), 1);
+        assert_eq!(turn(&mut frames), 1);
+        assert_eq!(turn(&mut frames), 1);
+        assert_eq!(turn(&mut frames), 20);
+        assert_eq!(outbox.taken(), 23);
+    }
+
+    #[test]
+    fn an_abandoned_outbox_says_its_last_word_only() {
+        let (outbox, mut frames) = outbox();
+        outbox.push(frame(10));
+        let close = Event::Close(Close::TooSlow);
+        outbox.abandon(close.clone());
+        drop(outbox);
+        assert_eq!(frames.take().unwrap().events, [close]);
+        assert!(frames.take().is_none());
     }
 }

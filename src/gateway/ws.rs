@@ -34,6 +34,7 @@ use crate::token::{Claims, Kind, TokenError};
 
 use super::guard::{FrameGuard, Verdict};
 use super::rates::Allowance;
+use super::wire::Wire;
 
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -118,7 +119,8 @@ async fn log_in(req: &HttpRequest, query: &Query, state: &AppState) -> Result<At
         return Err(fault.later(too_fast.retry_ms));
     }
     let pass = pass(&claims, state);
-    let attached = login::attach(&state.services, claims.uid, &did, pass).await;
+    let line = req.conn_data::<Wire>().map(Wire::line);
+    let attached = login::attach_on(line, &state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
         Code::TooFast => {
@@ -275,6 +277,13 @@ impl Socket {
         }
     }
 
+    /// Tells the device that this actor is not frozen.
+    fn attend(&self) {
+        if let Ok(attachment) = &self.attached {
+            self.report(Report::Attended(attachment.epoch()));
+        }
+    }
+
     fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
         let decoded = self.state.json.decode(text);
         if let Err(mut fault) = self.spend(text.len(), decoded.as_ref().ok()) {
@@ -428,6 +437,7 @@ impl Actor for Socket {
                 socket.close(Close::Idle, ctx);
             } else if !socket.closing {
                 ctx.ping(b"");
+                socket.attend();
             }
         });
     }

@@ -10,19 +10,28 @@ mod answers;
 mod attach;
 mod effect;
 mod pull;
+mod session;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::code::{Close, Code};
 use crate::id::{Did, MsgId, Seq, Uid};
-use crate::message::{Command, Draft, Event, Fault, Notice, Op, Receipt, Row, Signal, Target};
+use crate::message::{
+    Command, Draft, EVENT_BYTES, Event, Fault, Notice, Op, Receipt, Row, Signal, Target,
+};
 
 use super::ranges::Ranges;
-use super::sent::{Item, SentLog};
+use super::sent::Item;
+
+use session::{Pages, Session};
 
 pub use super::sent::Slot;
 pub use effect::{Effect, ReadTicket, Ticket};
+
+/// Bytes of the messages that walk at the same time, as of the signals; one may always walk.
+const WALK_BYTES: usize = 4 << 20;
 
 /// One connection of a device; a later one has a higher number.
 pub type Epoch = u64;
@@ -46,6 +55,10 @@ pub struct Rules {
     pub seen_every_ms: u64,
     /// How long a message waits, milliseconds.
     pub ttl_ms: u64,
+    /// How long no frame may leave an outbox where some wait, milliseconds.
+    pub write_deadline_ms: u64,
+    /// How long an adapter may say nothing of its connection, milliseconds.
+    pub silence_ms: u64,
 }
 
 impl Rules {
@@ -89,8 +102,12 @@ pub struct Device {
     pulling: bool,
     retry_at: Option<u64>,
     seen_at: Option<u64>,
+    look_at: Option<u64>,
     walking: BTreeMap<Slot, Walk>,
     walking_rows: BTreeMap<Seq, Slot>,
+    /// Bytes of the rows and of the signals that walk.
+    row_bytes: usize,
+    signal_bytes: usize,
     next_slot: Slot,
     /// Frames that came before the first frame of the login could be sent.
     early: Vec<Event>,
@@ -110,30 +127,6 @@ enum Phase {
         forgotten: bool,
     },
     Live,
-}
-
-#[derive(Debug)]
-struct Session {
-    epoch: Epoch,
-    pushed: u64,
-    taken: u64,
-    closing: bool,
-    sent: SentLog,
-    page: Pages,
-    good_until: u64,
-    issued_ms: Option<u64>,
-    noticed: bool,
-    /// An operator has ended it.
-    barred: bool,
-}
-
-/// Pages are large: one at a time is asked for, and written before the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pages {
-    None,
-    Reading,
-    /// The last one is this frame of the connection.
-    Pushed(u64),
 }
 
 #[derive(Debug)]
@@ -157,17 +150,18 @@ impl Walk {
         }
     }
 
+    fn bytes(&self) -> usize {
+        match self {
+            Walk::Row(row) => row.message.payload.len(),
+            Walk::Signal(signal) => signal.payload.len(),
+        }
+    }
+
     fn event(&self) -> Event {
         match self {
             Walk::Row(row) => Event::Deliver(row.clone()),
             Walk::Signal(signal) => Event::Signal(signal.clone()),
         }
-    }
-}
-
-impl Session {
-    fn queued(&self) -> u64 {
-        self.pushed - self.taken
     }
 }
 
@@ -189,8 +183,11 @@ impl Device {
             pulling: false,
             retry_at: None,
             seen_at: None,
+            look_at: None,
             walking: BTreeMap::new(),
             walking_rows: BTreeMap::new(),
+            row_bytes: 0,
+            signal_bytes: 0,
             next_slot: 0,
             early: Vec::new(),
             sends: 0,
@@ -214,7 +211,7 @@ impl Device {
             true => session.good_until,
             false => self.notice_at(session),
         });
-        [token, self.retry_at, self.seen_at]
+        [token, self.retry_at, self.seen_at, self.look_at]
             .into_iter()
             .flatten()
             .min()
@@ -229,6 +226,9 @@ impl Device {
         if self.seen_at.is_some_and(|at| at <= now) {
             self.seen_at = Some(now.saturating_add(self.rules.seen_every_ms));
             self.submit_seen();
+        }
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look(now);
         }
         let live = self.current.as_ref().filter(|_| self.phase == Phase::Live);
         let Some(session) = live else {
@@ -248,13 +248,20 @@ impl Device {
     /// The adapter of that connection has taken this many frames out of its outbox since it began.
     pub fn taken(&mut self, epoch: Epoch, taken: u64) {
         if let Some(session) = self.session_mut(epoch) {
-            session.taken = taken.min(session.pushed);
+            session.take(taken);
         }
     }
 
     /// A sign of life, or room in the outbox: whatever can be delivered is.
     pub fn alive(&mut self) {
         self.fill();
+    }
+
+    /// The adapter of that connection is at work, and its client was not silent for too long.
+    pub fn attended(&mut self, epoch: Epoch) {
+        if let Some(session) = self.session_mut(epoch) {
+            session.heard = true;
+        }
     }
 
     /// A client asks something on that connection.
@@ -327,7 +334,8 @@ impl Device {
         let walking = self.walking.len() - self.walking_rows.len();
         // Half of the window is for messages, however many signals a client leaves unacknowledged.
         let most = (self.rules.deliver_window / 2).max(1);
-        if self.phase != Phase::Live || !self.has_credit() || walking >= most {
+        let is_half = walking >= most || self.signal_bytes >= WALK_BYTES / 2;
+        if self.phase != Phase::Live || !self.has_credit() || is_half {
             return None;
         }
         self.start(Walk::Signal(signal))
@@ -339,8 +347,7 @@ impl Device {
         if let Some(Walk::Row(row)) = self.walking.get(&slot)
             && row.is_expired(now, self.rules.ttl_ms)
         {
-            self.walking_rows.remove(&row.seq);
-            self.walking.remove(&slot);
+            self.stop(slot);
             self.effects.push_back(Effect::Halt {
                 slot,
                 parked: false,
@@ -357,11 +364,11 @@ impl Device {
             .sent
             .last_push(item)
             .is_some_and(|push| push >= session.taken);
-        let written = !waiting && !session.closing && session.queued() < window;
+        let written = !waiting && !session.closing && session.has_room(window);
         if written {
             session.sent.copied(walk.id(), item, session.pushed);
-            session.pushed += 1;
             let event = walk.event();
+            session.push(event.weight());
             let epoch = session.epoch;
             self.effects.push_back(Effect::Push { epoch, event });
         }
@@ -377,8 +384,8 @@ impl Device {
 
     /// A delivery ends without an acknowledgement: a row waits for the next login.
     pub fn park(&mut self, slot: Slot) {
-        match self.walking.remove(&slot) {
-            Some(Walk::Row(row)) => drop(self.walking_rows.remove(&row.seq)),
+        match self.stop(slot) {
+            Some(Walk::Row(_)) => {}
             Some(Walk::Signal(_)) => {
                 if let Some(session) = self.current.as_mut() {
                     session.sent.settle(Item::Signal(slot));
@@ -408,7 +415,7 @@ impl Device {
     /// The connection whose full outbox is all that holds back rows that wait.
     pub fn starved(&self) -> Option<Epoch> {
         let session = self.current.as_ref().filter(|s| !s.closing)?;
-        let full = session.queued() >= self.rules.deliver_window as u64;
+        let full = !session.has_room(self.rules.deliver_window as u64);
         let waiting = self.phase == Phase::Live && self.next <= self.head;
         (full && waiting && !self.pulling).then_some(session.epoch)
     }
@@ -514,7 +521,7 @@ impl Device {
         if session.queued() >= bound {
             return self.close(epoch, Close::TooSlow);
         }
-        session.pushed += 1;
+        session.push(event.weight());
         self.effects.push_back(Effect::Push { epoch, event });
     }
 
@@ -525,7 +532,7 @@ impl Device {
         if session.closing {
             return;
         }
-        session.pushed += 1;
+        session.push(EVENT_BYTES);
         self.effects.push_back(Effect::Notify { epoch, notice });
     }
 

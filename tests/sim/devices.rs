@@ -168,6 +168,8 @@ impl World {
                 return self.push(serial, epoch, event);
             }
             Effect::Close { epoch, close } => return self.push(serial, epoch, Event::Close(close)),
+            // This world does not ask for the watch: its adapters freeze for a while and never for ever.
+            Effect::Cut { epoch, .. } => return Err(format!("connection {epoch} was cut")),
             Effect::Ready { epoch, result } => {
                 if let Some(conn) = self.epochs.get(&epoch).copied() {
                     let frame = match result {

@@ -90,6 +90,7 @@ impl Scenario {
                 rows: rng.usize(1..4),
                 receipts: rng.usize(1..3),
                 signals: 1,
+                bytes: 1 << 20,
             },
             false => default,
         };
@@ -111,6 +112,8 @@ impl Scenario {
                 read_retry_ms: 20,
                 retry_ms: 10,
                 seen_every_ms: (forget_ms / 4).max(1),
+                write_deadline_ms: u64::MAX,
+                silence_ms: u64::MAX,
                 ttl_ms,
             },
             policy: Policy { bounds, ttl_ms },

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::id::{Did, MsgId, Seq};
 use crate::machine::ranges::Ranges;
-use crate::machine::sent::{Item, Match};
+use crate::machine::sent::{Item, Match, Slot};
 use crate::message::{Ack, Event, Fault, Op};
 
 use super::{Device, Effect, Epoch, Ticket, error};
@@ -36,7 +36,7 @@ impl Device {
                 self.commit_acks(now, epoch, form, Ranges::span(seq, seq));
             }
             Match::First(Item::Signal(slot)) => {
-                if self.walking.remove(&slot).is_some() {
+                if self.stop(slot).is_some() {
                     self.effects.push_back(Effect::Halt {
                         slot,
                         parked: false,
@@ -123,9 +123,9 @@ impl Device {
     pub(super) fn halt_rows(&mut self, rows: &Ranges) {
         for (first, last) in rows.iter() {
             let walking = self.walking_rows.range(first..=last);
-            let halted: Vec<Seq> = walking.map(|(seq, _)| *seq).collect();
-            for slot in halted.iter().filter_map(|s| self.walking_rows.remove(s)) {
-                self.walking.remove(&slot);
+            let halted: Vec<Slot> = walking.map(|(_, slot)| *slot).collect();
+            for slot in halted {
+                self.stop(slot);
                 self.effects.push_back(Effect::Halt {
                     slot,
                     parked: false,

@@ -5,7 +5,7 @@ use crate::id::Seq;
 use crate::machine::access::Pass;
 use crate::message::{Attached, Notice, Op};
 
-use super::{Device, Effect, Epoch, Pages, Phase, Session, Ticket, Walk};
+use super::{Device, Effect, Epoch, Phase, Session, Ticket, Walk};
 
 /// Older connections kept for their late acknowledgements; a storm of reconnects drops the oldest.
 const LINGERING_MAX: usize = 4;
@@ -17,18 +17,7 @@ impl Device {
         self.pulling = false;
         self.retry_at = None;
         self.phase = Phase::Attaching;
-        self.current = Some(Session {
-            epoch,
-            pushed: 0,
-            taken: 0,
-            closing: false,
-            sent: Default::default(),
-            page: Pages::None,
-            good_until: pass.good_until,
-            issued_ms: pass.issued_ms,
-            noticed: false,
-            barred: false,
-        });
+        self.current = Some(Session::new(epoch, pass));
         if self.draining {
             return self.refuse(epoch, Code::Busy);
         }
@@ -179,12 +168,18 @@ impl Device {
         self.lingering.push(old);
         self.close(replaced, Close::Replaced);
         if self.lingering.len() > LINGERING_MAX {
-            self.lingering.remove(0);
+            let oldest = &self.lingering[0];
+            match oldest.queued() {
+                0 => drop(self.lingering.remove(0)),
+                // Nobody reads there, or its adapter would have taken them long ago.
+                _ => self.cut(oldest.epoch, Close::TooSlow),
+            }
         }
     }
 
     fn end_deliveries(&mut self) {
         self.walking_rows.clear();
+        (self.row_bytes, self.signal_bytes) = (0, 0);
         for (slot, walk) in std::mem::take(&mut self.walking) {
             let parked = matches!(walk, Walk::Row(_));
             self.effects.push_back(Effect::Halt { slot, parked });

@@ -35,6 +35,13 @@ pub enum Effect {
         /// Why.
         close: Close,
     },
+    /// End that connection now, and throw away what waits for it.
+    Cut {
+        /// The connection.
+        epoch: Epoch,
+        /// Why.
+        close: Close,
+    },
     /// Answer the login that waits for that connection.
     Ready {
         /// The connection.

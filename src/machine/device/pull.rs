@@ -5,7 +5,9 @@ use crate::id::Seq;
 use crate::machine::sent::Item;
 use crate::message::{Event, Fault, Page, Read, Row};
 
-use super::{Device, Effect, Epoch, Pages, Phase, ReadTicket, Slot, Walk, error};
+use super::{
+    Device, Effect, Epoch, Pages, Phase, ReadTicket, Session, Slot, WALK_BYTES, Walk, error,
+};
 
 impl Device {
     /// Rows up to `head` are durable; `rows` are some of the latest, in order.
@@ -162,27 +164,42 @@ impl Device {
         self.next_slot += 1;
         let item = walk.item(slot);
         session.sent.copied(walk.id(), item, session.pushed);
-        session.pushed += 1;
-        self.effects.push_back(Effect::Push {
-            epoch: session.epoch,
-            event: walk.event(),
-        });
+        let event = walk.event();
+        session.push(event.weight());
+        let epoch = session.epoch;
+        self.effects.push_back(Effect::Push { epoch, event });
         self.effects.push_back(Effect::Walk(slot));
-        if let Item::Row(seq) = item {
-            self.walking_rows.insert(seq, slot);
+        match item {
+            Item::Row(seq) => {
+                self.walking_rows.insert(seq, slot);
+                self.row_bytes += walk.bytes();
+            }
+            Item::Signal(_) => self.signal_bytes += walk.bytes(),
         }
         self.walking.insert(slot, walk);
         Some(slot)
     }
 
+    /// Ends a walk, and gives back what it took of the window.
+    pub(super) fn stop(&mut self, slot: Slot) -> Option<Walk> {
+        let walk = self.walking.remove(&slot)?;
+        match &walk {
+            Walk::Row(row) => {
+                self.walking_rows.remove(&row.seq);
+                self.row_bytes -= walk.bytes();
+            }
+            Walk::Signal(_) => self.signal_bytes -= walk.bytes(),
+        }
+        Some(walk)
+    }
+
     /// Whether one more delivery may walk and its first copy fits the outbox.
     pub(super) fn has_credit(&self) -> bool {
         let window = self.rules.deliver_window;
+        let is_open = |session: &Session| !session.closing && session.has_room(window as u64);
         self.walking.len() < window
-            && self
-                .current
-                .as_ref()
-                .is_some_and(|s| !s.closing && s.queued() < window as u64)
+            && self.row_bytes < WALK_BYTES
+            && self.current.as_ref().is_some_and(is_open)
     }
 
     /// Moves `next` past rows that the client has, or was sent on this connection.
