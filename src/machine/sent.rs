@@ -1,8 +1,9 @@
 //! What one connection was sent, so that an acknowledgement covers that and nothing else.
 //!
 //! A text acknowledgement names a message by its id alone, and two senders may use the same id. It goes to the
-//! oldest copy-holder with that id: each one takes as many acknowledgements as copies of it were sent before the
-//! next one may take any.
+//! oldest copy-holder with that id: each one takes as many of them as copies of it were sent before the next one may
+//! take any. Acknowledgements by sequence number do not count there: a client repeats one at any time, and a text for a
+//! copy of the same message, still on its way, would then be taken for the next message, which the client may not have.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -52,7 +53,9 @@ struct Entry {
     id: MsgId,
     item: Item,
     copies: u32,
-    acks: u32,
+    /// Text acknowledgements it has taken.
+    texts: u32,
+    acked: bool,
     last_push: u64,
 }
 
@@ -77,7 +80,8 @@ impl SentLog {
                 id: id.clone(),
                 item,
                 copies: 1,
-                acks: 0,
+                texts: 0,
+                acked: false,
                 last_push: push,
             },
         );
@@ -102,15 +106,14 @@ impl SentLog {
             let Some(entry) = self.entries.get_mut(order) else {
                 continue;
             };
-            if entry.acks == 0 {
-                entry.acks = 1;
+            if entry.texts < entry.copies {
+                entry.texts += 1;
                 let item = entry.item;
+                if std::mem::replace(&mut entry.acked, true) {
+                    return Some(Match::Again(item));
+                }
                 self.settle(item);
                 return Some(Match::First(item));
-            }
-            if entry.acks < entry.copies {
-                entry.acks += 1;
-                return Some(Match::Again(entry.item));
             }
             known.get_or_insert(entry.item);
         }
@@ -122,8 +125,7 @@ impl SentLog {
         let Some(entry) = self.entry_mut(Item::Row(seq)) else {
             return;
         };
-        entry.acks = (entry.acks + 1).min(entry.copies);
-        if entry.acks == 1 {
+        if !std::mem::replace(&mut entry.acked, true) {
             self.settle(Item::Row(seq));
         }
     }
@@ -131,7 +133,9 @@ impl SentLog {
     /// Takes an acknowledgement back, because it could not be made durable.
     pub fn unack_row(&mut self, seq: Seq) {
         if let Some(entry) = self.entry_mut(Item::Row(seq)) {
-            entry.acks = 0;
+            entry.acked = false;
+            // Its client may say it again in the same words.
+            entry.texts = 0;
         }
     }
 
@@ -154,7 +158,7 @@ impl SentLog {
             return;
         };
         // An acknowledgement taken back leaves its entry here: it is owed, so it stays.
-        let owed = |entry: &Entry| entry.acks == 0 && matches!(entry.item, Item::Row(_));
+        let owed = |entry: &Entry| !entry.acked && matches!(entry.item, Item::Row(_));
         if self.entries.get(&oldest).is_none_or(owed) {
             return;
         }
@@ -193,11 +197,23 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_by_seq_counts_for_its_copies_too() {
+    fn an_ack_by_seq_takes_no_place_of_a_text() {
         let mut sent = SentLog::default();
         sent.copied(&id("x"), Item::Row(1), 0);
         sent.copied(&id("x"), Item::Row(2), 1);
         sent.ack_row(1);
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::Again(Item::Row(1))));
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(2))));
+    }
+
+    #[test]
+    fn an_ack_taken_back_may_be_said_again() {
+        let mut sent = SentLog::default();
+        sent.copied(&id("x"), Item::Row(1), 0);
+        sent.copied(&id("x"), Item::Row(2), 1);
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(1))));
+        sent.unack_row(1);
+        assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(1))));
         assert_eq!(sent.ack_id(&id("x")), Some(Match::First(Item::Row(2))));
     }
 
