@@ -181,7 +181,7 @@ async fn a_reader_who_always_takes_something_and_never_enough_is_cut() {
         assert_eq!(end.expect_err("it was ended, not cut").kind(), reset);
     };
     let others = async {
-        send_many(&mut alice, BOB, ("m", 8, 4 << 20), || ()).await;
+        send_many(&mut alice, BOB, ("m", 8, 2 << 20), || ()).await;
         until_online(&server, 1).await;
     };
     tokio::join!(sipping, others);

@@ -110,6 +110,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),
     ("store::sled",    "std::fs",               "syncs what sled does not"),
+    ("gateway::wire",  "rustix",                "ends a connection that the stack gives no handle to"),
     ("store::sled",    "rustix",                "lets go of pages that may not be on the disk"),
     ("store::sled",    "std::time::SystemTime", "the age of a directory"),
     ("store::space",   "rustix",                "asks how much room is left"),
