@@ -195,7 +195,12 @@ impl Blobs {
             let entry = entry?;
             let name = entry.file_name();
             if !self.synced.contains(&name) {
-                File::open(entry.path())?.sync_all()?;
+                match File::open(entry.path()) {
+                    Ok(file) => file.sync_all()?,
+                    // sled removes the ones it has no more use for whenever it likes.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
             }
             there.insert(name);
         }
@@ -242,6 +247,16 @@ mod tests {
         );
         let engine = SledEngine::open(&path).unwrap();
         assert_eq!(engine.get(b"k").unwrap(), Some(b"v".to_vec()));
+    }
+
+    #[test]
+    fn a_file_that_sled_removes_while_it_is_to_be_synced_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = SledEngine::open(dir.path()).unwrap();
+        // Listed, and not there when it is opened.
+        let gone = dir.path().join("blobs").join("1234");
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), gone).unwrap();
+        engine.flush().unwrap();
     }
 
     #[test]
