@@ -147,14 +147,16 @@ impl World {
     }
 
     /// Told not to come straight back: for a while, and after the faults for good, if there are more devices than the
-    /// server remembers.
+    /// server remembers and it is not the last of them.
     fn kicked(&mut self, who: usize) {
         self.ran.kicked += 1;
         let uid = self.clients[who].uid;
         let devices = self.dids.iter().filter(|(of, _)| *of == uid).count();
         let too_many = devices > self.scenario.policy.bounds.max_devices;
         self.clients[who].away_until = self.now + self.rng.u64(50..300);
-        self.clients[who].barred = too_many && self.phase > Phase::Faults;
+        let mut others = self.clients.iter().enumerate();
+        let another = others.any(|(n, other)| n != who && other.uid == uid && !other.barred);
+        self.clients[who].barred = too_many && another && self.phase > Phase::Faults;
     }
 
     pub fn reaches_server(&mut self, conn: u64, up: Up) {
