@@ -6,6 +6,9 @@
 
 mod access;
 mod doubt;
+mod layout;
+mod news;
+mod page;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,12 +20,16 @@ use crate::machine::dedupe::{self, Entry, Verdict};
 use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
 use crate::message::{
-    Accepted, Acked, Answer, Append, Attached, Message, Op, Page, Read, Receipt, Refusal, Row,
-    State, Target, is_expired,
+    Accepted, Acked, Answer, Append, Attached, Message, Op, Receipt, Refusal, Row, State, Target,
+    is_expired,
 };
 
 use super::record::{self, RowRef};
 use super::{BATCH_MAX, Batch, Engine, EngineError};
+
+pub use layout::{prepare, write_layout};
+pub use news::{Committed, News, Tally};
+pub use page::{count_rows, read_page};
 
 /// Inboxes kept in memory between commits.
 const CACHED_USERS: usize = 50_000;
@@ -30,8 +37,6 @@ const CACHED_USERS: usize = 50_000;
 const PER_MESSAGE: usize = 4;
 /// A longer range of numbers is searched for its rows by a scan.
 const WIDE: u64 = 1 << 16;
-/// What a row costs in a page besides its payload, bytes, in any dialect.
-const ROW_OVERHEAD: usize = 512;
 
 /// The settings of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,69 +52,6 @@ impl Policy {
     pub fn dedupe_ms(&self) -> u64 {
         self.ttl_ms.saturating_mul(2)
     }
-}
-
-/// Somebody hears of a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// A row is durable: for every device of its reader.
-    Row(Row),
-    /// Rows up to here are durable: for every device of that user.
-    Head {
-        /// The reader.
-        uid: Uid,
-        /// The last sequence number.
-        head: Seq,
-    },
-    /// A device of the reader has a message: for every device of its sender.
-    Receipt(Receipt),
-    /// Rows were given up for that device, which lags too far behind.
-    Lagging {
-        /// The user.
-        uid: Uid,
-        /// The device.
-        did: Did,
-    },
-    /// That device is not known any more.
-    Forgotten {
-        /// The user.
-        uid: Uid,
-        /// The device.
-        did: Did,
-    },
-    /// An operator has changed what that user may do: for every process of the user, announced to or not.
-    Restricted {
-        /// The user.
-        uid: Uid,
-        /// What is forbidden after this batch.
-        access: Arc<Access>,
-    },
-}
-
-/// What a batch of requests came to.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// One for each request, in order.
-    pub answers: Vec<Answer>,
-    /// In the order of the commits.
-    pub news: Vec<News>,
-    /// Counts for the metrics.
-    pub tally: Tally,
-}
-
-/// What a batch changed, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Messages accepted for the first time.
-    pub accepted: u64,
-    /// Rows acknowledged by their first device.
-    pub delivered: u64,
-    /// Rows that nobody took in time.
-    pub expired: u64,
-    /// Rows added less rows removed.
-    pub rows: i64,
-    /// Whether anything was written.
-    pub wrote: bool,
 }
 
 /// Commits requests to an engine.
@@ -525,98 +467,4 @@ fn intact<T>(read: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Checks the layout of a store, writing it into an empty one; true if it was empty.
-pub fn prepare(engine: &dyn Engine) -> Result<bool, EngineError> {
-    if let Some(found) = engine.get(record::LAYOUT_KEY)? {
-        let layout: u32 = record::decode(record::LAYOUT_KEY, &found)?;
-        if layout != record::LAYOUT {
-            return Err(EngineError::Failed(format!(
-                "the store has layout {layout}, and this build reads layout {}: run the version that wrote it, or start with another store.path",
-                record::LAYOUT
-            )));
-        }
-        return Ok(false);
-    }
-    let mut foreign = None;
-    engine.scan(&[], &[0xff; 256], &mut |key, _| {
-        foreign = Some(key.escape_ascii().to_string());
-        false
-    })?;
-    if let Some(key) = foreign {
-        return Err(EngineError::Failed(format!(
-            "the store names no layout and is not empty (first key {key}): it was not written by yizhan"
-        )));
-    }
-    write_layout(engine)?;
-    Ok(true)
-}
-
-/// Writes the layout, which is a try as well: an engine that could be opened may still have no room.
-pub fn write_layout(engine: &dyn Engine) -> Result<(), EngineError> {
-    let mut batch = Batch::default();
-    batch.put(
-        record::LAYOUT_KEY.to_vec(),
-        record::encode(&record::LAYOUT)?,
-    );
-    engine.apply(batch)?;
-    engine.flush()
-}
-
-/// How many rows wait in all inboxes.
-pub fn count_rows(engine: &dyn Engine) -> Result<i64, EngineError> {
-    let mut rows = 0;
-    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |_, _| {
-        rows += 1;
-        true
-    })?;
-    Ok(rows)
-}
-
-/// Reads rows of an inbox accepted after `oldest`, Unix milliseconds; one that goes meanwhile, or is damaged, is left out.
-pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {
-    let mut found = Vec::new();
-    let (from, to) = (
-        record::row_key(read.uid, read.from),
-        record::row_key(read.uid, read.to),
-    );
-    engine.scan(&from, &to, &mut |key, value| {
-        if let Some((_, seq)) = record::row_place(key)
-            && let Ok(Some(row)) = intact(record::decode::<RowRef>(key, value))
-            && row.server_ts > oldest
-        {
-            found.push((seq, row));
-        }
-        found.len() < read.limit
-    })?;
-    let mut page = Page {
-        scanned_to: read.to,
-        ..Page::default()
-    };
-    if found.len() >= read.limit
-        && let Some((last, _)) = found.last()
-    {
-        page.scanned_to = *last;
-    }
-    let mut bytes = 0;
-    for (seq, row) in found {
-        let key = record::body_key(row.body_of, row.body_seq);
-        let Some(body) = engine.get(&key)? else {
-            continue;
-        };
-        let Some(message) = intact(record::decode::<Message>(&key, &body))? else {
-            continue;
-        };
-        bytes += message.payload.len() + ROW_OVERHEAD;
-        if bytes > read.max_bytes && !page.rows.is_empty() {
-            page.scanned_to = seq - 1;
-            break;
-        }
-        page.rows.push(Row {
-            seq,
-            message: Arc::new(message),
-        });
-    }
-    Ok(page)
 }
