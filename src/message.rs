@@ -3,6 +3,7 @@
 
 mod op;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -361,6 +362,23 @@ pub const EVENT_BYTES: usize = 512;
 const STATE_BYTES: usize = 160;
 
 impl Event {
+    /// The event without rows that have waited for `ttl_ms` milliseconds at the time `now`; none if nothing is left.
+    pub fn unexpired(&self, now: u64, ttl_ms: u64) -> Option<Cow<'_, Event>> {
+        let is_late = |row: &Row| row.is_expired(now, ttl_ms);
+        match self {
+            Event::Deliver(row) if is_late(row) => None,
+            Event::SyncPage { rows, next, more } if rows.iter().any(is_late) => {
+                let young = rows.iter().filter(|row| !is_late(row));
+                Some(Cow::Owned(Event::SyncPage {
+                    rows: young.cloned().collect(),
+                    next: *next,
+                    more: *more,
+                }))
+            }
+            event => Some(Cow::Borrowed(event)),
+        }
+    }
+
     /// About how much memory it takes while it waits to be written, bytes.
     pub fn weight(&self) -> usize {
         let row = |row: &Row| EVENT_BYTES + row.message.payload.len();
@@ -369,6 +387,7 @@ impl Event {
             Event::Signal(signal) => EVENT_BYTES + signal.payload.len(),
             Event::SyncPage { rows, .. } => EVENT_BYTES + rows.iter().map(row).sum::<usize>(),
             Event::Status(states) => EVENT_BYTES + STATE_BYTES * states.len(),
+            Event::AckOk(Ack::Seqs(seqs)) => EVENT_BYTES + size_of::<Seq>() * seqs.len(),
             _ => EVENT_BYTES,
         }
     }

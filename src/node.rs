@@ -115,6 +115,10 @@ impl Node {
             EngineKind::Memory => None,
             EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
         };
+        if lock.is_some() {
+            // Before anything is written beside it.
+            restore::refuse_unfinished(&settings.store.path).map_err(StartError)?;
+        }
         let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;
         let admin_listener = bind("listen.admin", admin_addr)?;
@@ -143,7 +147,14 @@ impl Node {
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         budget.log();
-        let mark = committer::read_mark(&*engine).map_err(|e| StartError(e.to_string()))?;
+        let mark = match committer::read_mark(&*engine) {
+            // It helps to keep the time, and a server can do without.
+            Err(EngineError::Damaged(why)) => {
+                log::warn!("the server's time begins anew: {why}");
+                None
+            }
+            mark => mark.map_err(|e| StartError(e.to_string()))?,
+        };
         let clock = Clock::resume(wall, mark.as_ref());
 
         let per_user = match settings.limits.connections_per_user {
@@ -271,7 +282,6 @@ fn open_store(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
-            restore::refuse_unfinished(path).map_err(StartError)?;
             let engine = SledEngine::open(&path.join("sled")).map_err(|e| {
                 StartError(format!(
                     "the store in {} cannot be opened: {e}",

@@ -67,7 +67,7 @@ async fn a_banned_user_gets_neither_a_connection_nor_a_token() {
     assert_eq!(given.send().await.refusal(403), 403);
     assert_eq!(
         server.metric(r#"yizhan_refused_total{code="403"}"#).await,
-        1.0
+        3.0
     );
 
     let path = format!("{}&errors=close", path_of(&User::new(BOB).token, "phone"));

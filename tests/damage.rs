@@ -10,6 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use faulty::{Call, Fault, Faulty, Ill, When};
 use yizhan::clock::Clock;
 use yizhan::id::{Did, MsgId, Uid};
+use yizhan::machine::access::{Access, Change};
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
 use yizhan::message::{Answer, Draft, Kind, Op, Page, Read, Refusal};
@@ -96,6 +97,57 @@ fn a_damaged_record_costs_only_those_it_concerns() {
         .unwrap();
     assert_eq!(done.answers[0], Answer::Refused(Refusal::Storage));
     assert!(matches!(done.answers[1], Answer::Accepted(_)));
+    assert_eq!(done.answers[2], Answer::Done);
+}
+
+#[test]
+fn a_damaged_inbox_does_not_keep_the_rows_behind_it_from_expiring() {
+    let engine = Arc::new(MemoryEngine::new());
+    ledger::prepare(&*engine).unwrap();
+    let policy = Policy {
+        bounds: Bounds {
+            max_messages: 100,
+            max_devices: 10,
+            forget_ms: 1 << 40,
+        },
+        ttl_ms: 10,
+    };
+    let mut ledger = Ledger::new(engine.clone(), policy);
+    let (first, last) = (HURT.min(WELL), HURT.max(WELL));
+    ledger
+        .commit(1, &[message("m1", first), message("m1", last)])
+        .unwrap();
+    damage(&engine, record::user_key(first));
+    ledger.reset();
+    let done = ledger.commit(11, &[Op::Sweep]).unwrap();
+    assert_eq!((done.answers, done.tally.expired), (vec![Answer::Done], 1));
+}
+
+#[test]
+fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_more() {
+    let engine = Arc::new(MemoryEngine::new());
+    ledger::prepare(&*engine).unwrap();
+    let policy = Policy {
+        bounds: Bounds {
+            max_messages: 100,
+            max_devices: 10,
+            forget_ms: 1 << 40,
+        },
+        ttl_ms: 1 << 40,
+    };
+    let mut ledger = Ledger::new(engine.clone(), policy);
+    let restrict = |change| Op::Restrict { uid: HURT, change };
+    ledger.commit(1, &[restrict(Change::Ban)]).unwrap();
+    damage(&engine, record::access_key(HURT));
+    let admit = Op::Admit {
+        uid: HURT,
+        did: None,
+        issued_ms: None,
+    };
+    let ops = [admit.clone(), restrict(Change::Unban), admit];
+    let done = ledger.commit(2, &ops).unwrap();
+    assert_eq!(done.answers[0], Answer::Refused(Refusal::Storage));
+    assert_eq!(done.answers[1], Answer::Access(Access::default()));
     assert_eq!(done.answers[2], Answer::Done);
 }
 

@@ -504,3 +504,19 @@ fn a_backup_is_whole_only_when_what_it_holds_is_on_the_disk() {
     });
     assert!(told.is_err());
 }
+
+#[test]
+fn a_flush_that_failed_for_a_backup_has_failed_for_the_committer_too() {
+    let fragile = Arc::new(Fragile::default());
+    let recorder = recorder_over(Handle(fragile.clone()), 60);
+    recorder.apply(one(b"k", vec![1])).unwrap();
+    let backup = recorder.begin().unwrap();
+    fragile.fails.store(true, Ordering::Relaxed);
+    assert!(backup.stream(1, &mut |_| true).is_err());
+    // The system tells such an error once.
+    fragile.fails.store(false, Ordering::Relaxed);
+    assert!(recorder.flush().is_err());
+    assert!(recorder.apply(one(b"k", vec![2])).is_err());
+    recorder.reopen().unwrap();
+    recorder.flush().unwrap();
+}

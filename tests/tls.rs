@@ -380,6 +380,54 @@ async fn the_health_command_asks_over_tls_too() {
     assert!(refusal.one_line().contains("listen.tls_cert"));
 }
 
+#[tokio::test]
+async fn a_backup_is_taken_over_tls_from_this_machine_and_from_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, pair) = (Authority::new(), Pair::within(dir.path()));
+    authority.issue(&pair, 2095);
+    let sets = pair.admin_sets();
+    let server = Server::start(&sets.each_ref().map(String::as_str)).await;
+    let admin = format!("listen.admin={}", server.admin);
+    let secret = format!("admin.token={ADMIN_TOKEN}");
+    let to = |name: &str| dir.path().join(name).display().to_string();
+    let here = [
+        "backup",
+        &to("here"),
+        "--set",
+        &admin,
+        "--set",
+        &secret,
+        "--set",
+        &sets[0],
+        "--set",
+        &sets[1],
+    ]
+    .map(str::to_owned);
+    let from = format!("https://{}", server.admin);
+    let there = ["backup", &to("there"), "--from", &from, "--set", &secret].map(str::to_owned);
+    let ca = pair.cert.display().to_string();
+    let there = [&there[..], &["--ca".to_owned(), ca]].concat();
+    for arguments in [&here[..], &there] {
+        let arguments: Vec<String> = arguments.to_vec();
+        let taken = tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            support::cli(&arguments)
+        });
+        taken.await.unwrap();
+    }
+    assert!(dir.path().join("here/yizhan.backup").exists());
+    assert!(dir.path().join("there/yizhan.backup").exists());
+    // A certificate that nobody vouches for gets no token.
+    let elsewhere = to("elsewhere");
+    let stranger = ["backup", &elsewhere, "--from", &from, "--set", &secret];
+    let refusal = Refusal::of(&stranger).await;
+    assert!(
+        refusal.one_line().contains("certificate"),
+        "{}",
+        refusal.one_line()
+    );
+}
+
 /// Everything until the server hangs up, in whatever way it does.
 async fn read_out(stream: &mut TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();

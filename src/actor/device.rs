@@ -221,6 +221,11 @@ impl Device {
                 self.push(epoch, event);
             }
             Effect::Close { epoch, close } => self.push(epoch, Event::Close(close)),
+            Effect::Discard(epoch) => {
+                if let Some(connection) = self.connections.get(&epoch) {
+                    connection.outbox.discard();
+                }
+            }
             Effect::Cut { epoch, close } => {
                 if let Some(connection) = self.connections.remove(&epoch) {
                     let (uid, did) = self.machine.name();

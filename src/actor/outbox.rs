@@ -83,13 +83,18 @@ impl Outbox {
 
     /// Throws away what waits, and says only this from here on.
     pub fn abandon(&self, last: Event) {
+        self.discard();
+        self.push(last);
+    }
+
+    /// Throws away what waits.
+    pub fn discard(&self) {
         let waiting = {
             let mut state = self.0.lock();
             state.bytes = 0;
             std::mem::take(&mut state.queue)
         };
         drop(waiting);
-        self.push(last);
     }
 }
 

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use serde::Deserialize;
 
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
 use crate::config::{Secret, Settings, keys};
 use crate::node::restore::{self, Verified};
 use crate::store::archive::{Counts, Decoder, FILE, Header};
@@ -26,8 +28,11 @@ pub(super) struct BackupArgs {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// The admin listener of the server [default: listen.admin]
-    #[arg(long, value_name = "http://HOST:PORT")]
+    #[arg(long, value_name = "http[s]://HOST:PORT")]
     from: Option<String>,
+    /// With --from https://…, the PEM file of who signed the server's certificate [default: the public authorities]
+    #[arg(long, value_name = "FILE", requires = "from")]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -55,7 +60,7 @@ pub(super) fn backup(settings: &Settings, args: &BackupArgs) -> Result<()> {
     })?;
     let keys = own_keys(settings, args)?;
     let draft = Draft::begin(&args.dir, keys.as_deref())?;
-    let body = ask(&url, &token, args.from.is_none())?;
+    let body = ask(&url, &token, args)?;
     let (header, counts) = draft.receive(body)?;
     if let Some(keys) = &keys {
         keep_keys(&args.dir, keys)?;
@@ -100,7 +105,7 @@ pub(super) fn restore(settings: &Settings, args: &RestoreArgs) -> Result<()> {
     super::print(&whole(&verified))?;
     let path = &settings.store.path;
     super::print(&format!(
-        "{}: restored, with {} messages waiting for {} users who ever had one",
+        "{}: restored: messages waiting {}, users known {}",
         path.display(),
         stock.rows,
         stock.users
@@ -133,7 +138,7 @@ fn own_url(settings: &Settings) -> Result<String> {
     let mut addr = settings.listen.admin_addr()?;
     if addr.port() == 0 {
         bail!(
-            "listen.admin leaves the port to the system: name it with --from http://HOST:PORT, as in the server's ready line"
+            "listen.admin leaves the port to the system: name it with --from http[s]://HOST:PORT, as in the server's ready line"
         );
     }
     if addr.ip().is_unspecified() {
@@ -142,7 +147,11 @@ fn own_url(settings: &Settings) -> Result<String> {
             false => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    Ok(format!("http://{addr}"))
+    let scheme = match settings.listen.admin_tls() {
+        Some(_) => "https",
+        None => "http",
+    };
+    Ok(format!("{scheme}://{addr}"))
 }
 
 /// The generated secrets of the server: `store.path` is its own unless another one is named whose token is not from there.
@@ -159,15 +168,21 @@ struct Refusal {
     msg: String,
 }
 
-fn ask(url: &str, token: &Secret, local: bool) -> Result<impl Read + use<>> {
+fn ask(url: &str, token: &Secret, args: &BackupArgs) -> Result<impl Read + use<>> {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(SILENCE))
         .timeout_per_read(Some(SILENCE));
-    if local {
-        config = config.proxy(None);
+    if args.from.is_none() {
+        // An address of this machine, which no certificate names.
+        let tls = TlsConfig::builder().disable_verification(true);
+        config = config.proxy(None).tls_config(tls.build());
+    }
+    if let Some(file) = &args.ca {
+        let tls = TlsConfig::builder().root_certs(authorities(file)?);
+        config = config.tls_config(tls.build());
     }
     let answer = ureq::Agent::new_with_config(config.build())
         .get(format!("{url}/v1/backup"))
@@ -180,6 +195,22 @@ fn ask(url: &str, token: &Secret, local: bool) -> Result<impl Read + use<>> {
     let said = answer.body_mut().read_to_string().unwrap_or_default();
     let said = serde_json::from_str(&said).map_or(said, |Refusal { msg }| msg);
     bail!("the server at {url} refused ({}): {said}", answer.status());
+}
+
+/// The certificates in a PEM file.
+fn authorities(file: &Path) -> Result<RootCerts> {
+    let failed = || format!("--ca {}", file.display());
+    let pem = std::fs::read(file).with_context(failed)?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.with_context(failed)? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        bail!("{} holds no certificate", failed());
+    }
+    Ok(RootCerts::new_with_certs(&found))
 }
 
 /// A directory in which a backup is being written.

@@ -196,7 +196,8 @@ pub async fn admitted<B: MessageBody + 'static>(
             gate,
             refused: Some(limit),
             ..
-        }) => {
+            // A server that is full is well: whoever watches it must not end it for that.
+        }) if !req.path().starts_with("/health/") => {
             let fault = gate.fault(*limit);
             gate.metrics.refused(fault.code);
             Some(fault)

@@ -225,14 +225,12 @@ impl Socket {
         if self.closing {
             return;
         }
-        let services = &self.state.services;
         // It may have waited here for longer than it may wait.
-        if let Event::Deliver(row) = event
-            && row.is_expired(services.clock.now_ms(), services.rules.ttl_ms)
-        {
+        let services = &self.state.services;
+        let Some(event) = event.unexpired(services.clock.now_ms(), services.rules.ttl_ms) else {
             return;
-        }
-        if let Some(frame) = self.state.json.encode(event) {
+        };
+        if let Some(frame) = self.state.json.encode(&event) {
             ctx.text(frame);
         }
     }

@@ -17,7 +17,8 @@ use super::state::AppState;
 
 /// The earliest instant that is taken for one, Unix milliseconds: in seconds, it would be the year 5138.
 const EARLIEST_MS: u64 = 100_000_000_000;
-/// How far ahead tokens may be invalidated: a slip locks a user out no longer than this.
+/// How far ahead tokens may be invalidated, by the wall clock and by the server's own: a slip locks a user out no longer
+/// than this.
 const AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
 /// Users of one listing, if it does not say, and at most.
 const BANS_MAX: usize = 100;
@@ -92,7 +93,7 @@ async fn invalidate(
     state: web::Data<AppState>,
 ) -> HttpResponse {
     let done = async {
-        match instant(body, state.services.clock.wall_ms())? {
+        match instant(body, earliest_now(&state))? {
             Some(instant) => restrict(&uid, Ok(Change::TokensNotBefore(instant)), &state).await,
             None => invalidate_all(&uid, &state).await,
         }
@@ -103,12 +104,22 @@ async fn invalidate(
 /// Everything that was issued before this returns, and nothing that is issued after it.
 async fn invalidate_all(uid: &str, state: &AppState) -> Result<Access, Fault> {
     let clock = &state.services.clock;
+    if clock.wall_ms() > earliest_now(state).saturating_add(AHEAD_MS) {
+        let msg = "the wall clock is more than a day ahead of the server's time: set it, or name issued_before";
+        return Err(Fault::because(Code::Busy, msg).later(state.services.rules.retry_ms));
+    }
     restrict(uid, Ok(Change::TokensNotBefore(clock.wall_ms())), state).await?;
     // A refresh token that was taken just before that commit may have bought a token a moment later.
     let last = clock.wall_ms() + 1;
     let access = restrict(uid, Ok(Change::TokensNotBefore(last)), state).await?;
     tokio::time::sleep(Duration::from_millis(1)).await;
     Ok(access)
+}
+
+/// The earlier of the two clocks: one that was set wrongly must not lock a user out.
+fn earliest_now(state: &AppState) -> u64 {
+    let clock = &state.services.clock;
+    clock.wall_ms().min(clock.now_ms())
 }
 
 fn instant(body: Result<web::Bytes, actix_web::Error>, now: u64) -> Result<Option<u64>, Fault> {

@@ -5,9 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, web};
 use serde_json::json;
-use tokio::sync::oneshot;
 
-use crate::actor::dispatch::Asker;
 use crate::code::Code;
 use crate::message::{Answer, Fault, Op};
 
@@ -98,19 +96,14 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
             .later(state.services.rules.retry_ms));
     }
     let (id, to) = (draft.id.clone(), draft.to);
-    let (waiting, answer) = oneshot::channel();
     let op = Op::Append(draft.signed_by(from));
-    let commits = &state.services.commits;
-    let submitted = commits.submit(Asker::Waiting(waiting), op);
-    submitted.map_err(|_| Fault::new(Code::Busy).later(state.services.rules.retry_ms))?;
-    match answer.await {
-        Ok(Answer::Accepted(accepted)) => Ok(json!({
+    match state.commit(op).await? {
+        Answer::Accepted(accepted) => Ok(json!({
             "id": id.as_str(),
             "to": state.hashids.encode(to),
             "server_ts": accepted.server_ts,
             "state": accepted.state.name(),
         })),
-        Ok(Answer::Refused(refusal)) => Err(refusal.fault(state.services.rules.retry_ms)),
         _ => Err(Fault::new(Code::Storage)),
     }
 }

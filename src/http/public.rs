@@ -70,8 +70,8 @@ async fn refresh(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
         Ok(claims) if claims.kind == Kind::Refresh => {
             fresh(claims.uid, claims.iat_ms, &state).await
         }
-        Ok(_) => reply::refused(&reply::token(&TokenError::Invalid)),
-        Err(error) => reply::refused(&reply::token(&error)),
+        Ok(_) => refused(&state, &reply::token(&TokenError::Invalid)),
+        Err(error) => refused(&state, &reply::token(&error)),
     }
 }
 
@@ -87,17 +87,20 @@ async fn dev_token(
 ) -> HttpResponse {
     let body = match body {
         Ok(body) => body,
-        Err(error) => return reply::refused(&reply::body(&error)),
+        Err(error) => return refused(&state, &reply::body(&error)),
     };
     match serde_json::from_slice::<DevLogin>(&body) {
         Ok(login) => {
             let now = state.services.clock.wall_ms();
             fresh(Uid(login.uid), Some(now), &state).await
         }
-        Err(_) => reply::refused(&Fault::because(
-            Code::BadFrame,
-            "the body must be {\"uid\":NUMBER}, a whole number that is not negative",
-        )),
+        Err(_) => refused(
+            &state,
+            &Fault::because(
+                Code::BadFrame,
+                "the body must be {\"uid\":NUMBER}, a whole number that is not negative",
+            ),
+        ),
     }
 }
 
@@ -112,7 +115,7 @@ async fn fresh(uid: Uid, issued_ms: Option<u64>, state: &AppState) -> HttpRespon
         issued_ms,
     };
     if let Err(fault) = state.commit(admit).await {
-        return reply::refused(&fault);
+        return refused(state, &fault);
     }
     let exp_ms = now.saturating_add(state.settings.auth.token_ttl_ms);
     let claims = Claims {
@@ -125,7 +128,15 @@ async fn fresh(uid: Uid, issued_ms: Option<u64>, state: &AppState) -> HttpRespon
         Ok(token) => reply::success(json!({"token": token, "expire_at": exp_ms})),
         Err(error) => {
             log::error!("no token could be made: {error}");
-            reply::refused(&Fault::because(Code::Storage, "no token could be made"))
+            refused(
+                state,
+                &Fault::because(Code::Storage, "no token could be made"),
+            )
         }
     }
+}
+
+fn refused(state: &AppState, fault: &Fault) -> HttpResponse {
+    state.services.metrics.refused(fault.code);
+    reply::refused(fault)
 }

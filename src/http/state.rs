@@ -62,7 +62,7 @@ impl AppState {
         let submitted = self.services.commits.submit(Asker::Waiting(waiting), op);
         submitted.map_err(|_| Fault::new(Code::Busy).later(self.services.rules.retry_ms))?;
         match answer.await {
-            Ok(Answer::Refused(refusal)) => Err(Fault::new(refusal.code())),
+            Ok(Answer::Refused(refusal)) => Err(refusal.fault(self.services.rules.retry_ms)),
             Ok(answer) => Ok(answer),
             Err(_) => Err(Fault::new(Code::Storage)),
         }

@@ -511,14 +511,14 @@ impl Device {
     }
 
     fn push(&mut self, epoch: Epoch, event: Event) {
-        let bound = self.rules.outbox();
+        let (bound, page) = (self.rules.outbox(), self.rules.page_bytes as u64);
         let Some(session) = self.session_mut(epoch) else {
             return;
         };
         if session.closing {
             return;
         }
-        if session.queued() >= bound {
+        if session.queued() >= bound || session.is_heavy(page) {
             return self.close(epoch, Close::TooSlow);
         }
         session.push(event.weight());

@@ -5,6 +5,7 @@
 //! record of a key is always its latest value. Nobody waits for a backup: one that is slower than the commits fails.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ pub struct Recorder {
     bound: usize,
     /// Held over every apply, so that a recording begins and stops between two of them.
     state: Mutex<State>,
+    /// Held over every flush: the system tells a failed one to one caller only, and everybody has to hear of it.
+    flushing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ impl Recorder {
             inner,
             bound,
             state: Mutex::default(),
+            flushing: Mutex::default(),
         }
     }
 
@@ -124,6 +128,7 @@ impl Engine for Recorder {
 
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut state = self.state.lock();
+        state.sound()?;
         let wanted = state.tape.as_ref().is_some_and(Tape::records);
         let records = wanted.then(|| records_of(&batch));
         // In doubt beforehand: a panic of the engine leaves it so, as an error does.
@@ -137,11 +142,13 @@ impl Engine for Recorder {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        let flushed = self.inner.flush();
-        if flushed.is_err() {
+        let _alone = self.flushing.lock();
+        self.state.lock().sound()?;
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.inner.flush()));
+        if !matches!(flushed, Ok(Ok(()))) {
             self.state.lock().doubt = Some("a flush of the store failed");
         }
-        flushed
+        flushed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn reopen(&self) -> Result<(), EngineError> {
@@ -155,6 +162,15 @@ impl Engine for Recorder {
         self.inner.reopen()?;
         self.state.lock().doubt = None;
         Ok(())
+    }
+}
+
+impl State {
+    fn sound(&self) -> Result<(), EngineError> {
+        match self.doubt {
+            Some(why) => Err(EngineError::Failed(why.to_string())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -236,7 +252,7 @@ impl Backup {
             emit(records)?;
         }
         // What is restored must not be ahead of what a crash of this server leaves.
-        self.recorder.inner.flush()?;
+        self.recorder.flush()?;
         self.sound()
     }
 

@@ -34,7 +34,7 @@ pub enum RestoreError {
 pub struct Stock {
     /// Messages that wait in inboxes.
     pub rows: u64,
-    /// Users who ever had one.
+    /// Users that the store knows.
     pub users: u64,
 }
 

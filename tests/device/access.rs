@@ -172,8 +172,11 @@ fn a_barred_connection_is_heard_no_more_but_for_its_acks() {
     device.answered(NOW, Ticket::Head(2), Answer::Head(2));
     effects(&mut device);
     device.restricted(&access(BANNED));
-    assert_eq!(closes(&effects(&mut device)), [(2, Close::Kicked)]);
+    let told = effects(&mut device);
+    assert_eq!(closes(&told), [(2, Close::Kicked), (1, Close::Kicked)]);
     for epoch in [1, 2] {
+        assert!(told.contains(&Effect::Discard(epoch)), "connection {epoch}");
+
         device.command(NOW, epoch, send("late"));
         device.command(NOW, epoch, call("late"));
         device.command(NOW, epoch, Command::Status(Vec::new()));

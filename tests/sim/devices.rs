@@ -169,6 +169,8 @@ impl World {
             }
             Effect::Close { epoch, close } => return self.push(serial, epoch, Event::Close(close)),
             // This world does not ask for the watch: its adapters freeze for a while and never for ever.
+            // Nobody is banned in it either.
+            Effect::Discard(epoch) => return Err(format!("{epoch} lost its frames")),
             Effect::Cut { epoch, .. } => return Err(format!("connection {epoch} was cut")),
             Effect::Ready { epoch, result } => {
                 if let Some(conn) = self.epochs.get(&epoch).copied() {

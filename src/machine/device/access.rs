@@ -39,8 +39,12 @@ impl Device {
             }
             if let Some(session) = self.session_mut(epoch) {
                 session.barred = true;
+                session.closing = true;
             }
-            self.close(epoch, Close::Kicked);
+            // What waits must not come after the answer to the operator, and may be the word to close itself.
+            let close = Close::Kicked;
+            self.effects.push_back(Effect::Discard(epoch));
+            self.effects.push_back(Effect::Close { epoch, close });
         }
     }
 

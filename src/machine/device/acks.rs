@@ -63,7 +63,12 @@ impl Device {
                 rows.insert(*seq, *seq);
             }
         }
-        seqs.retain(|seq| rows.contains(*seq) || self.acks.contains(*seq));
+        let mut said = Ranges::new();
+        seqs.retain(|seq| {
+            let is_new = !said.contains(*seq);
+            said.insert(*seq, *seq);
+            is_new && (rows.contains(*seq) || self.acks.contains(*seq))
+        });
         self.commit_acks(now, epoch, Ack::Seqs(seqs), rows);
     }
 

@@ -106,6 +106,8 @@ impl Device {
             return;
         }
         self.phase = Phase::Live;
+        // However long the login took, nothing could be heard of its adapter before.
+        self.attended(epoch);
         self.seen_at = Some(now.saturating_add(self.rules.seen_every_ms));
         self.head = self.head.max(head);
         self.next = self.acks.first_gap(1);

@@ -28,6 +28,8 @@ pub enum Effect {
         /// What it says.
         notice: Notice,
     },
+    /// Throw away the frames that wait for that connection.
+    Discard(Epoch),
     /// End that connection after the frames that wait for it.
     Close {
         /// The connection.

@@ -10,6 +10,8 @@ use super::{Epoch, Rules};
 
 /// Bytes that may wait for one connection before it takes no more copies; one frame may always wait.
 const OUTBOX_BYTES: u64 = 1 << 20;
+/// Bytes that may wait for one connection beside two pages, answers and all, before it is closed as too slow.
+const HEAVY_BYTES: u64 = 8 << 20;
 /// How long a connection that has been told to end may take for it at least, milliseconds: late acknowledgements count.
 const FAREWELL_MS: u64 = 5_000;
 
@@ -51,6 +53,11 @@ pub(super) enum Pages {
 }
 
 impl Session {
+    /// Whether more waits than a client that reads would let pile up, where a page has so many bytes.
+    pub(super) fn is_heavy(&self, page: u64) -> bool {
+        self.waiting_bytes >= HEAVY_BYTES + 2 * page
+    }
+
     pub(super) fn new(epoch: Epoch, pass: Pass) -> Session {
         Session {
             epoch,

@@ -28,7 +28,11 @@ impl Ledger {
     }
 
     pub(super) fn restrict(&mut self, uid: Uid, change: &Change) -> Result<Answer, EngineError> {
-        let mut access = self.access(uid)?;
+        // What cannot be read keeps the user out, and is overwritten by what an operator says now.
+        let mut access = intact(self.access(uid))?.unwrap_or_else(|| Access {
+            banned: true,
+            ..Access::default()
+        });
         if let Err(too_many) = access.change(change) {
             return Ok(Answer::Refused(too_many.into()));
         }

@@ -121,7 +121,7 @@ impl Ledger {
     fn expire_all(&mut self, rows: Vec<(Uid, Seq)>) -> Result<(), EngineError> {
         for (uid, seq) in rows {
             if let Some(row) = self.row(uid, seq)? {
-                self.expire(uid, seq, row)?;
+                intact(self.expire(uid, seq, row))?;
             }
         }
         Ok(())
