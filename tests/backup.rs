@@ -89,7 +89,7 @@ async fn what_was_accepted_before_a_backup_is_served_after_the_disk_was_lost() {
     std::fs::remove_dir_all(server.data_dir()).unwrap();
 
     let told = run(&restore_to(&server, home.path())).await.done();
-    assert!(told.contains("restored, with "), "{told}");
+    assert!(told.contains("restored: messages waiting "), "{told}");
     server.restart().await;
     for written in writing {
         let mut pair = written.await.unwrap();

@@ -479,7 +479,7 @@ async fn an_ack_of_what_is_not_ones_own_changes_nothing_for_anybody() {
     alice.accepted("m1").await;
 
     bob.ack_seqs(&[1, 1, 9, 1]).await;
-    assert_eq!(bob.ack_ok_numbers().await.nums("seqs"), [1, 1, 1]);
+    assert_eq!(bob.ack_ok_numbers().await.nums("seqs"), [1]);
     alice.delivered("m1").await;
     bob.ack_up_to(u64::MAX).await;
     assert_eq!(bob.ack_ok_numbers().await.num("up_to"), 1);
@@ -498,7 +498,7 @@ async fn an_ack_of_a_hundred_thousand_numbers_is_answered() {
     assert_eq!(bob.ack_ok_numbers().await.nums("seqs"), [1]);
     // A number that stands there often is one acknowledgement, and takes nobody's place.
     bob.ack_seqs(&vec![1; 100_000]).await;
-    assert_eq!(bob.ack_ok_numbers().await.nums("seqs").len(), 100_000);
+    assert_eq!(bob.ack_ok_numbers().await.nums("seqs"), [1]);
     bob.ack_text("m1").await;
     bob.ack_ok("m1").await;
     alice.delivered("m1").await;

@@ -288,7 +288,11 @@ async fn an_address_holds_as_many_connections_as_allowed_and_others_are_not_conc
     let refused = upgrade(&server, &User::new(ALICE), "a-laptop").await;
     assert_eq!(retry(&refused, 429), 1000);
     let mut probe = connect(server.public, 1).await;
-    write(&mut probe, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    write(
+        &mut probe,
+        "GET /v1/token/refresh HTTP/1.1\r\nhost: x\r\n\r\n",
+    )
+    .await;
     let head = rest(&mut probe).await.to_lowercase();
     assert!(head.starts_with("http/1.1 429 "), "{head}");
     assert!(head.contains("\r\nretry-after: 1\r\n"), "{head}");
@@ -347,7 +351,11 @@ async fn without_descriptors_clients_are_served_on_and_new_ones_refused_until_so
     for n in 0..200 {
         let mut stream = connect(server.public, 1).await;
         if n % 2 == 0 {
-            write(&mut stream, "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            write(
+                &mut stream,
+                "GET /v1/token/refresh HTTP/1.1\r\nhost: x\r\n\r\n",
+            )
+            .await;
         }
         door.push(stream);
     }

@@ -83,18 +83,26 @@ impl Outbox {
 
     /// Throws away what waits, and says only this from here on.
     pub fn abandon(&self, last: Event) {
-        self.discard();
-        self.push(last);
-    }
-
-    /// Throws away what waits.
-    pub fn discard(&self) {
         let waiting = {
             let mut state = self.0.lock();
             state.bytes = 0;
             std::mem::take(&mut state.queue)
         };
         drop(waiting);
+        self.push(last);
+    }
+
+    /// Throws away the messages that wait.
+    pub fn discard(&self) {
+        let is_message = |event: &Event| {
+            matches!(
+                event,
+                Event::Deliver(_) | Event::Signal(_) | Event::SyncPage { .. }
+            )
+        };
+        let mut state = self.0.lock();
+        state.queue.retain(|event| !is_message(event));
+        state.bytes = state.queue.iter().map(Event::weight).sum();
     }
 }
 

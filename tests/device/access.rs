@@ -173,7 +173,7 @@ fn a_barred_connection_is_heard_no_more_but_for_its_acks() {
     effects(&mut device);
     device.restricted(&access(BANNED));
     let told = effects(&mut device);
-    assert_eq!(closes(&told), [(2, Close::Kicked), (1, Close::Kicked)]);
+    assert_eq!(closes(&told), [(2, Close::Kicked)]);
     for epoch in [1, 2] {
         assert!(told.contains(&Effect::Discard(epoch)), "connection {epoch}");
 

@@ -166,15 +166,17 @@ pub(crate) fn a_damaged_record_of_access_lets_nobody_in_and_hinders_nobody_else<
         send(ALICE, BOB, "m1", "hello"),
     ]);
     let refused = Answer::Refused(Refusal::Storage);
+    let banned = Answer::Access(with(&[Change::Ban]));
     assert_eq!(
         done.answers[..3],
-        [refused.clone(), refused.clone(), refused]
+        [refused.clone(), refused.clone(), banned]
     );
     assert!(matches!(done.answers[3], Answer::Attached(_)));
     assert!(matches!(done.answers[4], Answer::Accepted(_)));
     desk.ask(restrict(ALICE, Change::Ban));
     let bans = listed(&mut desk, None, 10);
-    assert_eq!(bans.users, [(ALICE, with(&[Change::Ban]))]);
+    let banned = with(&[Change::Ban]);
+    assert_eq!(bans.users, [(ALICE, banned.clone()), (BOB, banned)]);
 }
 
 fn listed<H: House>(desk: &mut Desk<H>, after: Option<Uid>, limit: usize) -> Bans {

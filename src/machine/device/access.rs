@@ -38,13 +38,14 @@ impl Device {
                 continue;
             }
             if let Some(session) = self.session_mut(epoch) {
+                if session.barred {
+                    continue;
+                }
                 session.barred = true;
-                session.closing = true;
             }
-            // What waits must not come after the answer to the operator, and may be the word to close itself.
-            let close = Close::Kicked;
+            // What waits must not come after the answer to the operator.
             self.effects.push_back(Effect::Discard(epoch));
-            self.effects.push_back(Effect::Close { epoch, close });
+            self.close(epoch, Close::Kicked);
         }
     }
 

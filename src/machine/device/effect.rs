@@ -28,7 +28,7 @@ pub enum Effect {
         /// What it says.
         notice: Notice,
     },
-    /// Throw away the frames that wait for that connection.
+    /// Throw away the messages that wait for that connection.
     Discard(Epoch),
     /// End that connection after the frames that wait for it.
     Close {
