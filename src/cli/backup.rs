@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use serde::Deserialize;
-
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::config::{Secret, Settings, keys};
 use crate::node::restore::{self, Verified};
 use crate::store::archive::{Counts, Decoder, FILE, Header};
+
+use super::health::reachable;
 
 /// A backup that is being written; it is named [`FILE`] once it is whole.
 const PARTIAL: &str = "yizhan.backup.partial";
@@ -135,17 +136,11 @@ fn describe(header: &Header, counts: &Counts) -> String {
 
 /// The admin listener of these settings, as this machine reaches it.
 fn own_url(settings: &Settings) -> Result<String> {
-    let mut addr = settings.listen.admin_addr()?;
+    let addr = reachable(settings.listen.admin_addr()?);
     if addr.port() == 0 {
         bail!(
             "listen.admin leaves the port to the system: name it with --from http[s]://HOST:PORT, as in the server's ready line"
         );
-    }
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr.is_ipv4() {
-            true => std::net::Ipv4Addr::LOCALHOST.into(),
-            false => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
     }
     let scheme = match settings.listen.admin_tls() {
         Some(_) => "https",
@@ -231,7 +226,7 @@ impl<'a> Draft<'a> {
             .with_context(|| failed(dir))?;
         // Its entry is durable only when the directory above is; that may be closed to this user if it was there before.
         if let Some(above) = dir.parent().filter(|_| new) {
-            sync_dir(above).with_context(|| failed(above))?;
+            restore::sync_dir(above).with_context(|| failed(above))?;
         }
         if dir.join(FILE).exists() {
             bail!(
@@ -283,7 +278,7 @@ impl<'a> Draft<'a> {
     /// Gives the file its name.
     fn finish(&self) -> Result<()> {
         fs::rename(self.dir.join(PARTIAL), self.dir.join(FILE))
-            .and_then(|()| sync_dir(self.dir))
+            .and_then(|()| restore::sync_dir(self.dir))
             .with_context(|| self.dir.join(FILE).display().to_string())
     }
 }
@@ -358,7 +353,7 @@ fn write_keys(dir: &Path, keys: &[u8]) -> io::Result<()> {
     file.write_all(keys)?;
     file.sync_all()?;
     fs::rename(&draft, dir.join(keys::FILE))?;
-    sync_dir(dir)
+    restore::sync_dir(dir)
 }
 
 fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -367,12 +362,4 @@ fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = match dir.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => dir,
-    };
-    File::open(dir)?.sync_all()
 }

@@ -34,7 +34,7 @@ pub(super) fn ask(settings: &Settings) -> Result<()> {
 }
 
 /// An address of this machine at which a listener on `addr` can be reached.
-fn reachable(addr: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

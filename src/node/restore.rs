@@ -131,7 +131,8 @@ fn open(file: &Path) -> Result<Decoder<BufReader<File>>, String> {
     Decoder::open(source).map_err(|damage| format!("{}: {damage}", file.display()))
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+/// Returns when the entries of a directory are on the disk; an empty path is the current one.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = match dir.as_os_str().is_empty() {
         true => Path::new("."),
         false => dir,
