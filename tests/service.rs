@@ -4,7 +4,7 @@
 #[path = "support/lib.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, ErrorKind, Lines};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -42,10 +42,13 @@ impl Managed {
     /// The next thing the manager is told, a line each.
     fn told(&self) -> Vec<String> {
         let mut buffer = [0; 4096];
-        let length = self
-            .manager
-            .recv(&mut buffer)
-            .expect("it says nothing more");
+        let length = loop {
+            match self.manager.recv(&mut buffer) {
+                // A child of another test that ends interrupts a read with a timeout.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                told => break told.expect("it says nothing more"),
+            }
+        };
         let text = std::str::from_utf8(&buffer[..length]).unwrap();
         text.lines().map(str::to_owned).collect()
     }
