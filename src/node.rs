@@ -5,6 +5,7 @@ mod lock;
 pub mod restore;
 mod tls;
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,6 +30,7 @@ use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
 use crate::gateway::admission::{self, Gate};
 use crate::gateway::wire::Wire;
+use crate::gateway::ws::Dialect;
 use crate::http::state::AppState;
 use crate::http::{admin, public};
 use crate::id::Hashids;
@@ -355,6 +357,7 @@ fn listen_public(
         App::new()
             .wrap(from_fn(admission::admitted))
             .app_data(state.clone())
+            .app_data(Dialect::new(RefCell::new(state.json.clone())))
             .configure(|config| public::routes(config, dev, origins))
     })
     .workers(budget.workers)
