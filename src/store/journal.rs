@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::metrics::Metrics;
 
@@ -92,7 +92,6 @@ pub struct Journal {
 
 struct Open {
     shared: Arc<Shared>,
-    log: Mutex<Log>,
     settler: Option<JoinHandle<()>>,
 }
 
@@ -129,9 +128,7 @@ impl Journal {
     /// Settles everything that was flushed, at once.
     pub fn settle(&self) -> Result<(), EngineError> {
         self.with(|open| {
-            let mut log = open.log.lock();
-            open.flushing(&mut log, Log::end)?;
-            drop(log);
+            open.shared.flush(&mut open.shared.log.lock(), Log::end)?;
             open.shared.settle_all()
         })
     }
@@ -174,10 +171,11 @@ impl Engine for Journal {
             return Ok(());
         }
         self.with(|open| {
-            open.shared.wait_for_room()?;
-            let mut log = open.log.lock();
-            let number = open.trying(|| log.append(&batch))?;
-            let mut overlay = open.shared.overlay.write();
+            let shared = &open.shared;
+            shared.wait_for_room()?;
+            let mut log = shared.log.lock();
+            let number = shared.trying(|| log.append(&batch))?;
+            let mut overlay = shared.overlay.write();
             for write in batch.writes {
                 overlay.write(write, number);
             }
@@ -186,7 +184,7 @@ impl Engine for Journal {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        self.with(|open| open.flushing(&mut open.log.lock(), Log::flush))
+        self.with(|open| open.shared.flush(&mut open.shared.log.lock(), Log::flush))
     }
 
     fn reopen(&self) -> Result<(), EngineError> {
@@ -247,21 +245,17 @@ impl Open {
             bounds,
             metrics.clone(),
             forgets.clone(),
+            log,
             overlay,
             shelf,
             settler,
             closed,
-            segment.segment,
         ));
         let settler = match bounds.by_itself {
             true => Some(settler::start(shared.clone())?),
             false => None,
         };
-        Ok(Open {
-            shared,
-            log: Mutex::new(log),
-            settler,
-        })
+        Ok(Open { shared, settler })
     }
 
     fn scan(
@@ -293,39 +287,13 @@ impl Open {
         Ok(())
     }
 
-    /// Flushes the log by `flush`, and goes on in the next segment if it closes one.
-    fn flushing(
-        &self,
-        log: &mut Log,
-        flush: impl FnOnce(&mut Log) -> Result<Option<log::Closed>, EngineError>,
-    ) -> Result<(), EngineError> {
-        self.trying(|| {
-            if let Some(closed) = flush(log)? {
-                let (of, _) = log.place();
-                log.go_on(self.shared.next_segment(Identity {
-                    segment: of.segment + 1,
-                    ..of
-                })?);
-                self.shared.closed(closed);
-            }
-            Ok(())
-        })
-    }
-
-    /// An error of the log is one for good: what it left is known when it has been read again.
-    fn trying<T>(&self, act: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
-        self.shared.sound()?;
-        act().inspect_err(|error| self.shared.fail(error))
-    }
-
     /// Ends in order: with a footer, and the word of the base that nothing comes after it.
     fn end(mut self) -> Result<(), EngineError> {
         self.stop();
         self.shared.sound()?;
-        let log = self.log.get_mut();
+        let mut log = self.shared.log.lock();
         log.end()?;
-        let (_, next) = log.place();
-        self.shared.end(next)
+        self.shared.end(log.place().1)
     }
 
     fn stop(&mut self) {
@@ -350,7 +318,7 @@ fn found(place: &Place) -> Result<Manifest, EngineError> {
         if Identity::segment_of(&name).is_some() {
             let file = place.log.open(&name)?;
             let bytes = super::files::read_all(&*file)?;
-            if bytes.iter().any(|byte| *byte != 0) {
+            if bytes.iter().skip(segment::HEADER).any(|byte| *byte != 0) {
                 return Err(EngineError::Failed(format!(
                     "{}: a log without the store that it belongs to: put the store's directory `sled` back",
                     place.log.path(&name)

@@ -46,17 +46,21 @@ pub(super) struct Log {
 }
 
 impl Empty {
-    /// Makes a segment; with `fill`, full of zeros, so that a sync has nothing to tell the file system's own journal.
+    /// Makes a segment, filled with zeros up to this length, so that a sync has nothing to tell the file system's own
+    /// journal. It has its name when it is whole, so that one that is shorter later was cut.
     pub(super) fn make(folder: &dyn Folder, of: Identity, fill: u64) -> Result<Empty, EngineError> {
-        let file = folder.create(&of.name())?;
-        let zeros = vec![0; FILL.min(fill as usize)];
-        let mut made = 0;
-        while made < fill {
-            let some = &zeros[..zeros.len().min((fill - made) as usize)];
-            file.write_at(made, some)?;
-            made += some.len() as u64;
+        let file = folder.create(&of.unfinished_name())?;
+        let made = fill.max(HEADER as u64);
+        file.write_at(0, &segment::header(of, 0, made))?;
+        let zeros = vec![0; FILL.min(made as usize)];
+        let mut at = HEADER as u64;
+        while at < made {
+            let some = &zeros[..zeros.len().min((made - at) as usize)];
+            file.write_at(at, some)?;
+            at += some.len() as u64;
         }
         file.sync()?;
+        folder.rename(&of.unfinished_name(), &of.name())?;
         folder.sync()?;
         Ok(Empty { of, file, made })
     }
@@ -160,11 +164,11 @@ pub(super) fn close_after_crash(
     found: &segment::Contents,
 ) -> Result<(), EngineError> {
     // Shorter than its header says it would be damaged.
-    file.write_at(0, &segment::header(of, first, 0))?;
+    file.write_at(0, &segment::header(of, first, HEADER as u64))?;
     file.sync()?;
-    file.cut(found.size.max(HEADER) as u64)?;
+    file.cut(found.size as u64)?;
     let mut footer = Vec::new();
     segment::close(&mut footer, of, found.next, found.next);
-    file.write_at(found.size.max(HEADER) as u64, &footer)?;
+    file.write_at(found.size as u64, &footer)?;
     Ok(file.sync()?)
 }

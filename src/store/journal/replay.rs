@@ -49,9 +49,6 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
         let bytes = read_all(&*file)?;
         let contents = segment::read(&bytes, of, first);
         let path = || folder.path(&of.name());
-        if let End::Damaged { at, why } = &contents.end {
-            return Err(refusal(&path(), *at, why));
-        }
         if contents.end == End::Blank {
             // One that was made beforehand, and the one before it was never begun.
             if replayed.empty.is_some() {
@@ -69,6 +66,9 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
         if let Some(empty) = &replayed.empty {
             let why = "nothing is in it, and another segment follows";
             return Err(refusal(&folder.path(&empty.of.name()), 0, why));
+        }
+        if let End::Damaged { at, why } = &contents.end {
+            return Err(refusal(&path(), *at, why));
         }
         take_in(&mut replayed.overlay, &bytes, &contents).map_err(|at| {
             let why = "a record is whole and holds no writes";
@@ -98,6 +98,12 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
         );
         return Err(refusal(&folder.path(&of.name()), size, &why));
     }
+    if manifest.ended.is_none() {
+        log::info!(
+            "the store did not end in order: its log was read up to record {}",
+            replayed.next - 1
+        );
+    }
     if let Some((of, first, contents)) = open {
         if contents.end == End::Torn {
             replayed.cut += 1;
@@ -118,6 +124,7 @@ fn segments(folder: &dyn Folder, manifest: &Manifest) -> Result<Vec<u64>, Engine
     for name in folder.names()? {
         match Identity::segment_of(&name) {
             Some(segment) if segment < manifest.segment => folder.remove(&name)?,
+            None if name.ends_with(".log.new") => folder.remove(&name)?,
             segment => segments.extend(segment),
         }
     }

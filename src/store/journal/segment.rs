@@ -35,6 +35,11 @@ impl Identity {
         format!("{:016}.log", self.segment)
     }
 
+    /// The name of its file until it is made.
+    pub(super) fn unfinished_name(self) -> String {
+        format!("{:016}.log.new", self.segment)
+    }
+
     /// The segment whose file has this name.
     pub(super) fn segment_of(name: &str) -> Option<u64> {
         let digits = name.strip_suffix(".log")?;
@@ -43,7 +48,8 @@ impl Identity {
     }
 }
 
-/// The first bytes of a segment: the number of its first record, and how long its file was made beforehand.
+/// The first bytes of a segment: the number of its first record, 0 before there is one, and how long its file was made.
+/// They are in one sector, which a disk writes whole or not at all.
 pub(super) fn header(of: Identity, first: u64, made: u64) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(MAGIC);
@@ -134,14 +140,22 @@ pub(super) fn read(bytes: &[u8], of: Identity, first: u64) -> Contents {
         next: first,
         end: End::Open,
     };
-    let made = match made(bytes, of, first) {
-        Ok(made) => made,
-        Err(Some(why)) => {
+    let made = match told(bytes, of) {
+        Some((told, made)) if told == 0 || told == first => made,
+        Some((told, _)) => {
+            let why = format!("it begins with record {told}, and record {first} is the next");
             contents.end = damaged(0, why);
             return contents;
         }
-        // Without a header: the records speak for themselves.
-        Err(None) => None,
+        // The records speak for themselves, if they can be read.
+        None if record(bytes, HEADER, of).is_some() => 0,
+        None => {
+            contents.end = damaged(
+                0,
+                "neither its header nor its first record can be read".into(),
+            );
+            return contents;
+        }
     };
     let mut at = HEADER;
     loop {
@@ -167,25 +181,21 @@ pub(super) fn read(bytes: &[u8], of: Identity, first: u64) -> Contents {
             None => break,
         }
     }
-    let wrong_from = match contents.records.is_empty() && made.is_none() {
-        true => 0,
-        false => at,
-    };
+    let rest = bytes.get(at..).unwrap_or_default();
     contents.end = if let Some(later) = written_later(bytes, at, of, contents.next) {
         let why = format!(
             "record {} cannot be read, and record {} was written when it was on the disk",
             contents.next, later
         );
-        damaged(wrong_from, why)
-    } else if made.is_some_and(|made| made > bytes.len() as u64) {
+        damaged(at, why)
+    } else if made > bytes.len() as u64 {
         damaged(bytes.len(), "the file is shorter than it was made".into())
-    } else if is_blank(&bytes[wrong_from.min(bytes.len())..]) {
-        match wrong_from {
-            0 => End::Blank,
-            _ => End::Open,
-        }
-    } else {
+    } else if rest.iter().any(|byte| *byte != 0) {
         End::Torn
+    } else if contents.records.is_empty() && told(bytes, of).is_some_and(|(told, _)| told == 0) {
+        End::Blank
+    } else {
+        End::Open
     };
     contents
 }
@@ -194,22 +204,13 @@ fn damaged(at: usize, why: String) -> End {
     End::Damaged { at, why }
 }
 
-/// How long the file was made by its header. An error names what contradicts, or nothing if there is no header.
-fn made(bytes: &[u8], of: Identity, first: u64) -> Result<Option<u64>, Option<String>> {
-    let Some(bytes) = bytes.get(..HEADER).filter(|bytes| &bytes[..8] == MAGIC) else {
-        return Err(None);
-    };
+/// What the header says: the first record, and how long the file was made.
+fn told(bytes: &[u8], of: Identity) -> Option<(u64, u64)> {
+    let bytes = bytes.get(..HEADER)?;
     let number = |at| u64::from_be_bytes(array(&bytes[at..at + 8]));
     let sum = xxh3_64_with_seed(&bytes[..56], of.seed());
-    if number(56) != sum || bytes[8..12] != FORMAT.to_be_bytes() {
-        return Err(None);
-    }
-    match number(32) {
-        found if found == first => Ok(Some(number(40))),
-        found => Err(Some(format!(
-            "it begins with record {found}, and record {first} is the next"
-        ))),
-    }
+    let known = &bytes[..8] == MAGIC && bytes[8..12] == FORMAT.to_be_bytes();
+    (known && number(56) == sum).then(|| (number(32), number(40)))
 }
 
 fn record(bytes: &[u8], at: usize, of: Identity) -> Option<Record> {
@@ -245,10 +246,6 @@ fn written_later(bytes: &[u8], at: usize, of: Identity, number: u64) -> Option<u
     };
     let records = heads.filter(may_be).filter_map(|at| record(bytes, at, of));
     records.map(|record| record.number).next()
-}
-
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -16,7 +16,7 @@ use crate::store::files::Folder;
 use crate::store::runs::{Builder, Merge};
 use crate::store::{BATCH_MAX, Batch, EngineError};
 
-use super::log::{Closed, Empty};
+use super::log::{Closed, Empty, Log};
 use super::manifest::Manifest;
 use super::overlay::{Entry, Overlay, Walk};
 use super::segment::Identity;
@@ -32,10 +32,11 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// What the committer, the readers and the settler share.
 pub(super) struct Shared {
-    log: Arc<dyn Folder>,
+    folder: Arc<dyn Folder>,
     bounds: Bounds,
     metrics: Metrics,
     forgets: Arc<OnceLock<Forgets>>,
+    pub(super) log: Mutex<Log>,
     pub(super) overlay: RwLock<Overlay>,
     pub(super) shelf: Shelf,
     /// Held by whoever settles.
@@ -90,17 +91,18 @@ pub(super) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, EngineError> 
 impl Shared {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
-        log: Arc<dyn Folder>,
+        folder: Arc<dyn Folder>,
         bounds: Bounds,
         metrics: Metrics,
         forgets: Arc<OnceLock<Forgets>>,
+        log: Log,
         overlay: Overlay,
         shelf: Shelf,
         settler: Settler,
         closed: Vec<Closed>,
-        current: u64,
     ) -> Shared {
         let now = Instant::now();
+        let current = log.place().0.segment;
         let state = State {
             closed: closed.into_iter().map(|closed| (closed, now)).collect(),
             current,
@@ -110,10 +112,11 @@ impl Shared {
             stops: false,
         };
         Shared {
-            log,
+            folder,
             bounds,
             metrics,
             forgets,
+            log: Mutex::new(log),
             overlay: RwLock::new(overlay),
             shelf,
             settler: Mutex::new(settler),
@@ -168,8 +171,36 @@ impl Shared {
         }
     }
 
+    /// Flushes the log by `flush`, and goes on in the next segment if that closes one.
+    pub(super) fn flush(
+        &self,
+        log: &mut Log,
+        flush: impl FnOnce(&mut Log) -> Result<Option<Closed>, EngineError>,
+    ) -> Result<(), EngineError> {
+        self.trying(|| {
+            if let Some(closed) = flush(log)? {
+                let (of, _) = log.place();
+                log.go_on(self.next_segment(Identity {
+                    segment: of.segment + 1,
+                    ..of
+                })?);
+                self.closed(closed);
+            }
+            Ok(())
+        })
+    }
+
+    /// An error of the log is one for good: what it left is known when it has been read again.
+    pub(super) fn trying<T>(
+        &self,
+        act: impl FnOnce() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        self.sound()?;
+        act().inspect_err(|error| self.fail(error))
+    }
+
     /// The next segment to write: the one that was made ready, or one that is made on the spot.
-    pub(super) fn next_segment(&self, of: Identity) -> Result<Empty, EngineError> {
+    fn next_segment(&self, of: Identity) -> Result<Empty, EngineError> {
         let mut state = self.state.lock();
         while state.making && state.failed.is_none() {
             self.done.wait(&mut state);
@@ -178,12 +209,12 @@ impl Shared {
         state.current = of.segment;
         match state.ready.take() {
             Some(ready) if ready.of == of => Ok(ready),
-            _ => Empty::make(&*self.log, of, 0),
+            _ => Empty::make(&*self.folder, of, super::fill(self.bounds, &*self.folder)?),
         }
     }
 
     /// A segment was closed, and the one behind it is there.
-    pub(super) fn closed(&self, closed: Closed) {
+    fn closed(&self, closed: Closed) {
         let memory = self.overlay.read().bytes();
         self.memory.store(memory, Ordering::Relaxed);
         let mut state = self.state.lock();
@@ -248,8 +279,8 @@ impl Shared {
 
     /// Makes a segment ready beforehand. Without room for that, the committer makes one when it needs it.
     fn make(&self, of: Identity) -> Result<(), EngineError> {
-        let made =
-            super::fill(self.bounds, &*self.log).and_then(|fill| Empty::make(&*self.log, of, fill));
+        let made = super::fill(self.bounds, &*self.folder)
+            .and_then(|fill| Empty::make(&*self.folder, of, fill));
         let mut state = self.state.lock();
         state.making = false;
         self.done.notify_all();
@@ -259,6 +290,9 @@ impl Shared {
 
     /// Settles everything that was written last in the segments up to this one.
     fn settle(&self, settler: &mut Settler, last: Closed) -> Result<(), EngineError> {
+        if last.segment < settler.manifest.segment {
+            return Ok(());
+        }
         let begun = Instant::now();
         let (shelf, before) = (&self.shelf, last.next);
         let mut manifest = settler.manifest.clone();
@@ -278,6 +312,9 @@ impl Shared {
             }
         }
         let run = run.map(Builder::finish).transpose()?;
+        // What was written over or removed meanwhile was passed over. It may go from the log only when what stands in its
+        // place is there to stay.
+        self.flush(&mut self.log.lock(), Log::flush)?;
         manifest.runs.extend(run.as_ref().map(|run| run.shelved()));
         (manifest.segment, manifest.first) = (last.segment + 1, last.next);
         manifest.write(&mut batch)?;
@@ -300,7 +337,7 @@ impl Shared {
         };
         for segment in gone {
             let store = settler.manifest.store;
-            self.log.remove(&Identity { store, segment }.name())?;
+            self.folder.remove(&Identity { store, segment }.name())?;
         }
         self.metrics.settled(begun.elapsed());
         Ok(())
