@@ -32,6 +32,10 @@ struct Inner {
     store_ready: IntGauge,
     store_free: IntGauge,
     store_failures: IntCounter,
+    unsettled_memory: IntGauge,
+    unsettled_log: IntGauge,
+    cut_tails: IntCounter,
+    settle: Histogram,
     last_backup: IntGauge,
     batch: Histogram,
     commit: Histogram,
@@ -116,6 +120,27 @@ impl Metrics {
                 &registry,
                 "yizhan_store_failures_total",
                 "Times that the store failed, or could not be opened again.",
+            )?,
+            unsettled_memory: gauge(
+                &registry,
+                "yizhan_unsettled_bytes",
+                "Memory that holds what is in the log and not settled yet, about.",
+            )?,
+            unsettled_log: gauge(
+                &registry,
+                "yizhan_log_bytes",
+                "Bytes of the log's closed segments that are not settled yet.",
+            )?,
+            cut_tails: counter(
+                &registry,
+                "yizhan_log_cuts_total",
+                "Ends of the log that a crash left unfinished, and that were cut when it was opened.",
+            )?,
+            settle: histogram(
+                &registry,
+                "yizhan_settle_seconds",
+                "Time to move what has rested in the log to its place.",
+                prometheus::exponential_buckets(0.001, 2.0, 16)?,
             )?,
             last_backup: gauge(
                 &registry,
@@ -211,6 +236,23 @@ impl Metrics {
     /// The store failed, or could not be opened again.
     pub fn store_failed(&self) {
         self.0.store_failures.inc();
+    }
+
+    /// What was written and is not settled takes so many bytes of memory, and of closed segments.
+    pub fn unsettled(&self, memory: usize, log: u64) {
+        let gauged = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0.unsettled_memory.set(gauged(memory as u64));
+        self.0.unsettled_log.set(gauged(log));
+    }
+
+    /// So many unfinished ends of the log were cut.
+    pub fn cut_tails(&self, tails: u64) {
+        self.0.cut_tails.inc_by(tails);
+    }
+
+    /// What had rested in the log was moved to its place.
+    pub fn settled(&self, took: Duration) {
+        self.0.settle.observe(took.as_secs_f64());
     }
 
     /// A whole backup was sent, at this time in Unix milliseconds.

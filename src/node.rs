@@ -39,9 +39,9 @@ use crate::machine::inbox::Bounds;
 use crate::machine::schedule::Schedule;
 use crate::metrics::Metrics;
 use crate::store::backup::Recorder;
+use crate::store::journal::Journal;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
-use crate::store::sled::SledEngine;
 use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
 
@@ -145,7 +145,7 @@ impl Node {
                 file.display()
             );
         }
-        let recorder = Arc::new(Recorder::new(open_store(&settings)?));
+        let recorder = Arc::new(Recorder::new(open_store(&settings, &metrics)?));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         budget.log();
@@ -276,7 +276,7 @@ impl Node {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
+fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn Engine>, StartError> {
     match settings.store.engine {
         EngineKind::Memory => {
             log::warn!("store.engine is memory: every message is gone when this process ends");
@@ -284,7 +284,7 @@ fn open_store(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
-            let engine = SledEngine::open(&path.join("sled")).map_err(|e| {
+            let engine = Journal::at(path, metrics.clone()).map_err(|e| {
                 StartError(format!(
                     "the store in {} cannot be opened: {e}",
                     path.display()

@@ -4,16 +4,22 @@
 pub mod archive;
 pub mod backup;
 pub mod committer;
+pub mod files;
 pub mod health;
+pub mod journal;
 pub mod ledger;
 pub mod memory;
 pub mod reader;
 pub mod record;
 pub mod restore;
+pub mod runs;
 pub mod sled;
 pub mod space;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Writes that one [`Engine::apply`] may hold. sled 0.34 leaks beyond about 600.
 pub const BATCH_MAX: usize = 256;
@@ -50,30 +56,50 @@ pub trait Engine: Send + Sync {
 
     /// Drops everything held in memory and reads the store again, after an error.
     fn reopen(&self) -> Result<(), EngineError>;
+
+    /// Ends in order: nothing is applied after it.
+    fn close(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// Writes in order, the latest for a key in the place of its first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    places: HashMap<Vec<u8>, usize>,
+    writes: Vec<Write>,
+    /// Where the write of a key stands, by the hash of the key.
+    places: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Write {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+    /// The engine has nothing under the key.
+    is_new: bool,
 }
 
 impl Batch {
     /// Sets a key.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.write(key, Some(value));
+        self.write(key, Some(value), false);
+    }
+
+    /// Sets a key of which it is known that the engine has nothing under it, so that a removal soon after need leave
+    /// nothing behind.
+    pub fn insert(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.write(key, Some(value), true);
     }
 
     /// Removes a key.
     pub fn delete(&mut self, key: Vec<u8>) {
-        self.write(key, None);
+        self.write(key, None, false);
     }
 
     /// What the batch will have written under a key, if it writes it.
     pub fn find(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        let place = self.places.get(key)?;
-        self.writes.get(*place).map(|(_, value)| value.as_deref())
+        let write = self.writes.get(self.place(key)?)?;
+        Some(write.value.as_deref())
     }
 
     /// How many writes it holds.
@@ -88,16 +114,44 @@ impl Batch {
 
     /// The writes in order: a value, or none for a removal.
     pub fn into_writes(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
-        self.writes.into_iter()
+        let writes = self.writes.into_iter();
+        writes.map(|write| (write.key, write.value))
     }
 
-    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        match self.places.get(&key) {
-            Some(place) => self.writes[*place].1 = value,
-            None => {
-                self.places.insert(key.clone(), self.writes.len());
-                self.writes.push((key, value));
-            }
+    fn place(&self, key: &[u8]) -> Option<usize> {
+        let place = *self.places.get(&xxh3_64(key))?;
+        match self.writes.get(place) {
+            Some(write) if write.key == key => Some(place),
+            // Two keys of one hash, which hardly ever are.
+            _ => self.writes.iter().position(|write| write.key == key),
         }
+    }
+
+    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, is_new: bool) {
+        if let Some(write) = self.place(&key).and_then(|at| self.writes.get_mut(at)) {
+            write.value = value;
+            return;
+        }
+        let place = self.writes.len();
+        self.places.entry(xxh3_64(&key)).or_insert(place);
+        self.writes.push(Write { key, value, is_new });
+    }
+}
+
+/// Takes a number that is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }

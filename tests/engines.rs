@@ -39,6 +39,24 @@ macro_rules! contract {
                 }
             )+)+
         }
+
+        mod log {
+            $($(
+                #[test]
+                fn $case() {
+                    super::$file::$case::<super::house::Log>();
+                }
+            )+)+
+        }
+
+        mod settled {
+            $($(
+                #[test]
+                fn $case() {
+                    super::$file::$case::<super::house::Settled>();
+                }
+            )+)+
+        }
     };
 }
 

@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
+use yizhan::metrics::Metrics;
 use yizhan::store::archive::{Damage, Decoder};
 use yizhan::store::backup::{Recorder, Refused, Stopped};
+use yizhan::store::files::DiskFolder;
+use yizhan::store::journal::{Bounds, Journal, Place};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::restore::replay;
 use yizhan::store::sled::SledEngine;
-use yizhan::store::{Batch, Engine, EngineError};
+use yizhan::store::{Batch, Engine, EngineError, record};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -218,7 +222,10 @@ fn batch_of(number: u64) -> Batch {
     let mut rng = Rng::with_seed(number);
     let mut batch = one(b"number", number.to_be_bytes().to_vec());
     for _ in 0..rng.u64(1..60) {
-        let key = rng.u64(..KEYS).to_be_bytes().to_vec();
+        // Of the table of bodies, and of the dedupe index.
+        let key = rng.u64(..KEYS);
+        let table = [record::BODY, record::DEDUPE][key as usize % 2];
+        let key = [&[table], &key.to_be_bytes()[..]].concat();
         match rng.u8(..4) {
             0 => batch.delete(key),
             _ => batch.put(key, vec![rng.u8(..); rng.usize(..200)]),
@@ -230,8 +237,29 @@ fn batch_of(number: u64) -> Batch {
 #[test]
 fn a_backup_of_a_store_on_disk_that_a_thread_writes_is_the_store_after_one_of_its_batches() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = Arc::new(SledEngine::open(dir.path()).unwrap());
-    let recorder = Arc::new(Recorder::new(engine));
+    backs_up_while_it_is_written(SledEngine::open(dir.path()).unwrap());
+}
+
+#[test]
+fn a_backup_of_a_log_that_settles_all_the_time_is_the_store_after_one_of_its_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name| Arc::new(DiskFolder::open(&dir.path().join(name)).unwrap());
+    let place = Place {
+        base: Arc::new(SledEngine::open(&dir.path().join("sled")).unwrap()),
+        log: folder("log"),
+        index: folder("index"),
+    };
+    let bounds = Bounds {
+        segment: 4096,
+        rest: Duration::ZERO,
+        ..Bounds::default()
+    };
+    let journal = Journal::open(place, bounds, Metrics::new().unwrap()).unwrap();
+    backs_up_while_it_is_written(journal);
+}
+
+fn backs_up_while_it_is_written(engine: impl Engine + 'static) {
+    let recorder = Arc::new(Recorder::new(Arc::new(engine)));
     let (applied, done) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -70,7 +70,11 @@ const IO: &[&str] = &[
     "rustls",
 ];
 const STORES: &[&str] = &["sled"];
-const ENGINES: &[&str] = &["crate::store::sled", "crate::store::memory"];
+const ENGINES: &[&str] = &[
+    "crate::store::journal",
+    "crate::store::memory",
+    "crate::store::sled",
+];
 const DIALECTS: &[&str] = &["crate::codec", "serde_json"];
 const LOCKS: &[&str] = &[
     "parking_lot",
@@ -114,6 +118,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("store::sled",    "rustix",                "lets go of pages that may not be on the disk"),
     ("store::sled",    "std::time::SystemTime", "the age of a directory"),
     ("store::space",   "rustix",                "asks how much room is left"),
+    ("store::files",   "std::fs",               "the files of the log and of the runs"),
+    ("store::files",   "rustix",                "lets go of pages that may not be on the disk"),
+    ("store::journal", "getrandom",             "no file of another store passes for one of this"),
 ];
 
 struct Layer {

@@ -5,17 +5,18 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::config::{Engine as EngineKind, Settings};
+use crate::metrics::Metrics;
 use crate::store::Engine;
 use crate::store::archive::{Counts, Decoder, Header};
+use crate::store::journal::Journal;
 use crate::store::restore::{self, NUMBERS_SKIPPED, RestoreError, Stock};
-use crate::store::sled::SledEngine;
 
 use super::lock::DirLock;
 
 /// There from before the first byte of a restore until it is whole: what stands beside it is not to be served.
 const UNFINISHED: &str = "RESTORING";
 /// Where the engine has its files, in `store.path`.
-const STORE: &str = "sled";
+const STORE: [&str; 3] = ["sled", "log", "index"];
 /// Read at once from a backup, bytes.
 const READ: usize = 1 << 20;
 
@@ -67,7 +68,7 @@ pub fn restore(
     refuse_occupied(path)?;
 
     let failed = |error: io::Error| format!("store.path {}: {error}", path.display());
-    let (marker, store) = (path.join(UNFINISHED), path.join(STORE));
+    let marker = path.join(UNFINISHED);
     File::create(&marker)
         .and_then(|marker| marker.sync_all())
         .and_then(|()| sync_dir(path))
@@ -77,10 +78,12 @@ pub fn restore(
         })
         .map_err(failed)?;
     // What an earlier restore left that was killed.
-    if store.exists() {
-        fs::remove_dir_all(&store).map_err(failed)?;
+    for part in STORE.map(|part| path.join(part)) {
+        if part.exists() {
+            fs::remove_dir_all(&part).map_err(failed)?;
+        }
     }
-    let stock = fill(&store, file)?;
+    let stock = fill(path, file)?;
     finish()?;
     sync_dir(path)
         .and_then(|()| fs::remove_file(&marker))
@@ -101,7 +104,7 @@ pub(super) fn refuse_unfinished(path: &Path) -> Result<(), String> {
 }
 
 fn refuse_occupied(path: &Path) -> Result<(), String> {
-    match path.join(STORE).exists() && !path.join(UNFINISHED).exists() {
+    match STORE.iter().any(|part| path.join(part).exists()) && !path.join(UNFINISHED).exists() {
         true => Err(format!(
             "store.path {} holds a store already, and a restore needs an empty one: move it away, or name another store.path",
             path.display()
@@ -110,18 +113,20 @@ fn refuse_occupied(path: &Path) -> Result<(), String> {
     }
 }
 
-fn fill(store: &Path, file: &Path) -> Result<Stock, String> {
+fn fill(path: &Path, file: &Path) -> Result<Stock, String> {
     let named = |error: RestoreError| match error {
-        RestoreError::Store(_) => format!("{}: {error}", store.display()),
+        RestoreError::Store(_) => format!("store.path {}: {error}", path.display()),
         _ => format!("{}: {error}", file.display()),
     };
     let mut backup = open(file)?;
-    let engine = SledEngine::open(store).map_err(|e| named(e.into()))?;
+    let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
+    let engine = Journal::at(path, metrics).map_err(|e| named(e.into()))?;
     restore::replay(&mut backup, &engine).map_err(named)?;
     let stock = restore::skip_numbers(&engine, NUMBERS_SKIPPED);
     let stock = stock.map_err(|e| named(e.into()))?;
     // It is opened once more, because a store that was written and cannot be opened is none.
     engine.reopen().map_err(|e| named(e.into()))?;
+    engine.close().map_err(|e| named(e.into()))?;
     Ok(stock)
 }
 

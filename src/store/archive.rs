@@ -63,16 +63,13 @@ pub struct Records {
 impl Records {
     /// Adds a key with its value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.bytes.push(PUT);
-        self.field(key);
-        self.field(value);
+        write_record(&mut self.bytes, key, Some(value));
         self.puts += 1;
     }
 
     /// Adds the removal of a key.
     pub fn delete(&mut self, key: &[u8]) {
-        self.bytes.push(DELETE);
-        self.field(key);
+        write_record(&mut self.bytes, key, None);
         self.deletes += 1;
     }
 
@@ -124,15 +121,20 @@ impl Records {
             deletes,
         })
     }
+}
 
-    fn field(&mut self, field: &[u8]) {
+/// Writes a key with its value, or none for its removal.
+pub(super) fn write_record(into: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
+    into.push(if value.is_some() { PUT } else { DELETE });
+    for field in [Some(key), value].into_iter().flatten() {
         // No field is near four gigabytes: a payload has at most 16 megabytes.
-        self.bytes.extend((field.len() as u32).to_be_bytes());
-        self.bytes.extend(field);
+        into.extend_from_slice(&(field.len() as u32).to_be_bytes());
+        into.extend_from_slice(field);
     }
 }
 
-fn take_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+/// Takes what [`write_record`] wrote from the front of `rest`; none if it is not that.
+pub(super) fn take_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
     let (kind, after) = rest.split_first()?;
     *rest = after;
     match *kind {
@@ -344,7 +346,7 @@ mod tests {
             ..header()
         });
         let error = Decoder::open(file.as_slice()).unwrap_err().to_string();
-        assert!(error.contains("layout 2"), "{error}");
+        assert!(error.contains("layout 3"), "{error}");
 
         let mut file = MAGIC.to_vec();
         file.extend(7u32.to_be_bytes());

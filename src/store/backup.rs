@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::archive::{Counts, Encoder, Header, Records};
-use super::{Batch, Engine, EngineError, record};
+use super::{Batch, Engine, EngineError, Write, record};
 
 /// Batches that may wait to be written into the backup, bytes. One always may, however large.
 pub const WAITING_MAX: usize = 64 << 20;
@@ -162,6 +162,10 @@ impl Engine for Recorder {
         self.inner.reopen()?;
         self.state.lock().doubt = None;
         Ok(())
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        self.inner.close()
     }
 }
 
@@ -320,7 +324,7 @@ fn sound(state: &mut State) -> Result<&mut Tape, Stopped> {
 
 fn records_of(batch: &Batch) -> Vec<Records> {
     let mut blocks = vec![Records::default()];
-    for (key, value) in &batch.writes {
+    for Write { key, value, .. } in &batch.writes {
         if blocks.last().is_none_or(Records::is_full) {
             blocks.push(Records::default());
         }

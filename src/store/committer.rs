@@ -201,6 +201,9 @@ impl<O> Committer<O> {
             drop(ops);
             self.held.fetch_sub(bytes, Ordering::Relaxed);
             if ended {
+                if let Err(error) = guarded(|| self.engine.close()) {
+                    log::error!("the store did not end in order: {error}");
+                }
                 return;
             }
         }

@@ -181,6 +181,7 @@ impl Ledger {
         let (from, to) = (*from, draft.to);
         let key = record::dedupe_key(to, from, &draft.id);
         let found: Option<Entry> = self.load(&key)?;
+        let is_known = found.is_some();
         match dedupe::judge(found, *digest, now, self.policy.dedupe_ms()) {
             Verdict::New if !self.takes_new => return Ok(Answer::Refused(Refusal::NearlyFull)),
             Verdict::New => {}
@@ -237,11 +238,16 @@ impl Ledger {
             server_ts: now,
             expired: false,
         };
+        let value = record::encode(&entry)?;
+        match is_known {
+            true => self.batch.put(key, value),
+            false => self.batch.insert(key, value),
+        }
+        // The number was never given out before, so there is nothing under these two.
         self.batch
-            .put(record::body_key(to, seq), record::encode(&message)?);
+            .insert(record::body_key(to, seq), record::encode(&message)?);
         self.batch
-            .put(record::row_key(to, seq), record::encode(&reference)?);
-        self.batch.put(key, record::encode(&entry)?);
+            .insert(record::row_key(to, seq), record::encode(&reference)?);
         self.done.tally.accepted += 1;
         self.done.tally.rows += 1;
         self.done.news.push(News::Row(Row {

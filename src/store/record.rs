@@ -10,7 +10,10 @@ use crate::id::{MsgId, Seq, Uid};
 use super::EngineError;
 
 /// The layout this build writes.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
+
+/// The layout of the same tables before they had a log in front of them.
+pub const LAYOUT_BEFORE_LOG: u32 = 1;
 
 /// Under this key stands the layout of the store, as a number.
 pub const LAYOUT_KEY: &[u8] = b"m/layout";

@@ -6,6 +6,7 @@ use crate::id::Seq;
 use crate::machine::inbox::Inbox;
 
 use super::archive::{Damage, Decoder};
+use super::ledger::write_layout;
 use super::{BATCH_MAX, Batch, Engine, EngineError, record};
 
 /// How far every sequence moves on in a restore. No reader gets as many messages between a backup and the loss of a disk;
@@ -67,7 +68,16 @@ pub fn replay(backup: &mut Decoder<impl Read>, engine: &dyn Engine) -> Result<()
         }
     }
     engine.apply(batch)?;
-    Ok(engine.flush()?)
+    engine.flush()?;
+    // What is restored has a log, whatever it was taken from.
+    match engine.get(record::LAYOUT_KEY)? {
+        Some(layout) if is_before_log(&layout) => Ok(write_layout(engine)?),
+        _ => Ok(()),
+    }
+}
+
+fn is_before_log(layout: &[u8]) -> bool {
+    record::decode::<u32>(record::LAYOUT_KEY, layout) == Ok(record::LAYOUT_BEFORE_LOG)
 }
 
 /// Moves every sequence on by `by`, those of users who are not known yet among them, and says what the store holds.

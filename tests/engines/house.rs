@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use yizhan::metrics::Metrics;
 use yizhan::store::Engine;
+use yizhan::store::files::DiskFolder;
+use yizhan::store::journal::{Bounds, Journal, Place};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::sled::SledEngine;
 
@@ -57,5 +60,74 @@ impl House for Sled {
         }
         let engine = SledEngine::open(self.dir.path()).unwrap();
         self.engine = Some(Arc::new(engine));
+    }
+}
+
+/// A log over a base, on disk. At every other restart it has settled everything before.
+pub(crate) struct Log {
+    engine: Option<Arc<Journal>>,
+    restarts: u32,
+    dir: TempDir,
+}
+
+impl House for Log {
+    fn build() -> Log {
+        let mut house = Log {
+            engine: None,
+            restarts: 0,
+            dir: tempfile::tempdir().unwrap(),
+        };
+        house.restart();
+        house
+    }
+
+    fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone().unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.restarts += 1;
+        if let Some(engine) = self.engine.take() {
+            assert_eq!(Arc::strong_count(&engine), 1);
+            if self.restarts.is_multiple_of(2) {
+                engine.settle().unwrap();
+            }
+            if self.restarts.is_multiple_of(3) {
+                engine.close().unwrap();
+            }
+        }
+        let folder = |name| Arc::new(DiskFolder::open(&self.dir.path().join(name)).unwrap());
+        let place = Place {
+            base: Arc::new(SledEngine::open(&self.dir.path().join("sled")).unwrap()),
+            log: folder("log"),
+            index: folder("index"),
+        };
+        // So small that segments are closed and settled all the time.
+        let bounds = Bounds {
+            segment: 4096,
+            rest: std::time::Duration::ZERO,
+            ..Bounds::default()
+        };
+        let engine = Journal::open(place, bounds, Metrics::new().unwrap()).unwrap();
+        self.engine = Some(Arc::new(engine));
+    }
+}
+
+/// The same, in which everything has been settled before anybody looks.
+pub(crate) struct Settled(Log);
+
+impl House for Settled {
+    fn build() -> Settled {
+        Settled(Log::build())
+    }
+
+    fn engine(&self) -> Arc<dyn Engine> {
+        let engine = self.0.engine.clone().unwrap();
+        engine.settle().unwrap();
+        engine
+    }
+
+    fn restart(&mut self) {
+        self.0.restart();
     }
 }

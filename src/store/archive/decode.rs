@@ -90,7 +90,8 @@ impl<R: Read> Decoder<R> {
         if format != FORMAT {
             return Err(Damage::Format(format));
         }
-        if layout != record::LAYOUT {
+        // The tables are the same: what is restored gets a log by itself.
+        if ![record::LAYOUT, record::LAYOUT_BEFORE_LOG].contains(&layout) {
             return Err(Damage::Layout(layout));
         }
         decoder.header = Header {

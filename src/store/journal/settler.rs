@@ -1,0 +1,432 @@
+//! Moves what has rested in the log for a while into the base and the runs, and lets go of the segments it stood in.
+//!
+//! It works on a thread of its own in small steps, and nobody waits for it unless more has gathered than may.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::metrics::Metrics;
+use crate::store::files::Folder;
+use crate::store::runs::{Builder, Merge};
+use crate::store::{BATCH_MAX, Batch, EngineError};
+
+use super::log::{Closed, Empty, Log};
+use super::manifest::Manifest;
+use super::overlay::{Entry, Overlay, Walk};
+use super::segment::Identity;
+use super::shelf::{Shelf, is_dedupe};
+use super::{Bounds, Forgets};
+
+/// Entries of the overlay that are looked at under one lock.
+const STEP: usize = 256;
+/// Entries of a merge between two looks at what is more urgent.
+const MERGE_STEP: usize = 4096;
+/// How often the settler looks by itself.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What the committer, the readers and the settler share.
+pub(super) struct Shared {
+    folder: Arc<dyn Folder>,
+    bounds: Bounds,
+    metrics: Metrics,
+    forgets: Arc<OnceLock<Forgets>>,
+    pub(super) log: Mutex<Log>,
+    pub(super) overlay: RwLock<Overlay>,
+    pub(super) shelf: Shelf,
+    /// Held by whoever settles.
+    settler: Mutex<Settler>,
+    state: Mutex<State>,
+    /// There is something to settle, or to stop for.
+    work: Condvar,
+    /// There is room, or a segment, or it has failed.
+    done: Condvar,
+    /// Whether commits have to look at the bounds at all: the bytes of memory, told after each settling.
+    memory: AtomicUsize,
+}
+
+struct State {
+    closed: VecDeque<(Closed, Instant)>,
+    /// The segment that is written.
+    current: u64,
+    ready: Option<Empty>,
+    /// The next segment is being made.
+    making: bool,
+    failed: Option<String>,
+    stops: bool,
+}
+
+/// What only the one who settles touches.
+pub(super) struct Settler {
+    pub(super) manifest: Manifest,
+    pub(super) merge: Option<Merge>,
+}
+
+/// What is to be done next.
+enum Task {
+    Make(Identity),
+    Settle(Closed),
+    Merge,
+}
+
+/// Starts the thread.
+pub(super) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, EngineError> {
+    let thread = std::thread::Builder::new().name("settler".into());
+    Ok(thread.spawn(move || {
+        let ran = catch_unwind(AssertUnwindSafe(|| shared.run()));
+        let error = match ran {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => EngineError::Failed("settling panicked".into()),
+        };
+        shared.fail(&error);
+    })?)
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        folder: Arc<dyn Folder>,
+        bounds: Bounds,
+        metrics: Metrics,
+        forgets: Arc<OnceLock<Forgets>>,
+        log: Log,
+        overlay: Overlay,
+        shelf: Shelf,
+        settler: Settler,
+        closed: Vec<Closed>,
+    ) -> Shared {
+        let now = Instant::now();
+        let current = log.place().0.segment;
+        let state = State {
+            closed: closed.into_iter().map(|closed| (closed, now)).collect(),
+            current,
+            ready: None,
+            making: false,
+            failed: None,
+            stops: false,
+        };
+        Shared {
+            folder,
+            bounds,
+            metrics,
+            forgets,
+            log: Mutex::new(log),
+            overlay: RwLock::new(overlay),
+            shelf,
+            settler: Mutex::new(settler),
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            memory: AtomicUsize::new(0),
+        }
+    }
+
+    /// An error if anything has failed.
+    pub(super) fn sound(&self) -> Result<(), EngineError> {
+        match &self.state.lock().failed {
+            Some(why) => Err(EngineError::Failed(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// From here on nothing is taken.
+    pub(super) fn fail(&self, error: &EngineError) {
+        let mut state = self.state.lock();
+        state.failed.get_or_insert_with(|| error.to_string());
+        self.done.notify_all();
+        self.work.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.lock().stops = true;
+        self.work.notify_all();
+    }
+
+    /// Bytes of memory, and of closed segments.
+    pub(super) fn unsettled(&self) -> (usize, u64) {
+        let memory = self.overlay.read().bytes();
+        (memory, self.state.lock().log_bytes())
+    }
+
+    /// Waits while more is unsettled than may be and there is something to settle.
+    pub(super) fn wait_for_room(&self) -> Result<(), EngineError> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(why) = &state.failed {
+                return Err(EngineError::Failed(why.clone()));
+            }
+            let memory = self.memory.load(Ordering::Relaxed);
+            let full = memory > self.bounds.memory.1 || state.log_bytes() > self.bounds.log.1;
+            if !full || state.closed.is_empty() || !self.bounds.by_itself {
+                return Ok(());
+            }
+            self.work.notify_all();
+            self.done.wait(&mut state);
+        }
+    }
+
+    /// Flushes the log by `flush`, and goes on in the next segment if that closes one.
+    pub(super) fn flush(
+        &self,
+        log: &mut Log,
+        flush: impl FnOnce(&mut Log) -> Result<Option<Closed>, EngineError>,
+    ) -> Result<(), EngineError> {
+        self.trying(|| {
+            if let Some(closed) = flush(log)? {
+                let (of, _) = log.place();
+                log.go_on(self.next_segment(Identity {
+                    segment: of.segment + 1,
+                    ..of
+                })?);
+                self.closed(closed);
+            }
+            Ok(())
+        })
+    }
+
+    /// An error of the log is one for good: what it left is known when it has been read again.
+    pub(super) fn trying<T>(
+        &self,
+        act: impl FnOnce() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        self.sound()?;
+        act().inspect_err(|error| self.fail(error))
+    }
+
+    /// The next segment to write: the one that was made ready, or one that is made on the spot.
+    fn next_segment(&self, of: Identity) -> Result<Empty, EngineError> {
+        let mut state = self.state.lock();
+        while state.making && state.failed.is_none() {
+            self.done.wait(&mut state);
+        }
+        // Under one lock: the one behind it is made ready from here on, and never this one again.
+        state.current = of.segment;
+        match state.ready.take() {
+            Some(ready) if ready.of == of => Ok(ready),
+            _ => Empty::make(&*self.folder, of, super::fill(self.bounds, &*self.folder)?),
+        }
+    }
+
+    /// A segment was closed, and the one behind it is there.
+    fn closed(&self, closed: Closed) {
+        let memory = self.overlay.read().bytes();
+        self.memory.store(memory, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.closed.push_back((closed, Instant::now()));
+        self.metrics.unsettled(memory, state.log_bytes());
+        self.work.notify_all();
+    }
+
+    /// Settles all closed segments, and merges what is due.
+    pub(super) fn settle_all(&self) -> Result<(), EngineError> {
+        self.sound()?;
+        let mut settler = self.settler.lock();
+        let last = self.state.lock().closed.back().map(|(closed, _)| *closed);
+        let done = last.map_or(Ok(()), |last| self.settle(&mut settler, last));
+        let done = done.and_then(|()| {
+            while self.merge(&mut settler)? {}
+            Ok(())
+        });
+        done.inspect_err(|error| self.fail(error))
+    }
+
+    /// Tells the base that nothing comes before record `next` is written.
+    pub(super) fn end(&self, next: u64) -> Result<(), EngineError> {
+        let mut settler = self.settler.lock();
+        settler.manifest.ended = Some(next);
+        settler.manifest.keep(&*self.shelf.base)
+    }
+
+    fn run(&self) -> Result<(), EngineError> {
+        while let Some(task) = self.task() {
+            match task {
+                Task::Make(of) => self.make(of)?,
+                Task::Settle(last) => self.settle(&mut self.settler.lock(), last)?,
+                Task::Merge => drop(self.merge(&mut self.settler.lock())?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do; none when there will be nothing more.
+    fn task(&self) -> Option<Task> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stops || state.failed.is_some() {
+                return None;
+            }
+            if state.ready.is_none() && !state.making {
+                state.making = true;
+                let store = self.shelf.store();
+                let segment = state.current + 1;
+                return Some(Task::Make(Identity { store, segment }));
+            }
+            if let Some(last) = state.due(&self.bounds, self.memory.load(Ordering::Relaxed)) {
+                return Some(Task::Settle(last));
+            }
+            if self.shelf.runs.due().is_some() {
+                return Some(Task::Merge);
+            }
+            self.work.wait_for(&mut state, LOOK);
+        }
+    }
+
+    /// Makes a segment ready beforehand. Without room for that, the committer makes one when it needs it.
+    fn make(&self, of: Identity) -> Result<(), EngineError> {
+        let made = super::fill(self.bounds, &*self.folder)
+            .and_then(|fill| Empty::make(&*self.folder, of, fill));
+        let mut state = self.state.lock();
+        state.making = false;
+        self.done.notify_all();
+        state.ready = Some(made?);
+        Ok(())
+    }
+
+    /// Settles everything that was written last in the segments up to this one.
+    fn settle(&self, settler: &mut Settler, last: Closed) -> Result<(), EngineError> {
+        if last.segment < settler.manifest.segment {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let (shelf, before) = (&self.shelf, last.next);
+        let mut manifest = settler.manifest.clone();
+        let (mut batch, mut run) = (Batch::default(), None);
+        let mut walk = Walk::default();
+        loop {
+            let entries = self.overlay.write().settling(&mut walk, before, STEP);
+            let Some(entries) = entries else {
+                break;
+            };
+            // What was settled so far is so once more, after the next start.
+            if self.state.lock().stops {
+                return Ok(());
+            }
+            for entry in entries {
+                self.settle_entry(entry, &mut manifest, &mut batch, &mut run)?;
+            }
+        }
+        let run = run.map(Builder::finish).transpose()?;
+        // What was written over or removed meanwhile was passed over. It may go from the log only when what stands in its
+        // place is there to stay.
+        self.flush(&mut self.log.lock(), Log::flush)?;
+        manifest.runs.extend(run.as_ref().map(|run| run.shelved()));
+        (manifest.segment, manifest.first) = (last.segment + 1, last.next);
+        manifest.write(&mut batch)?;
+        shelf.base.apply(batch)?;
+        shelf.base.flush()?;
+        settler.manifest = manifest;
+        if let Some(run) = run {
+            shelf.runs.push(run);
+        }
+        let mut walk = Walk::default();
+        while self.overlay.write().settled(&mut walk, before, STEP) {}
+        let gone = {
+            let memory = self.overlay.read().bytes();
+            self.memory.store(memory, Ordering::Relaxed);
+            let mut state = self.state.lock();
+            let gone = state.settled(last);
+            self.metrics.unsettled(memory, state.log_bytes());
+            self.done.notify_all();
+            gone
+        };
+        for segment in gone {
+            let store = settler.manifest.store;
+            self.folder.remove(&Identity { store, segment }.name())?;
+        }
+        self.metrics.settled(begun.elapsed());
+        Ok(())
+    }
+
+    fn settle_entry(
+        &self,
+        (key, value): Entry,
+        manifest: &mut Manifest,
+        batch: &mut Batch,
+        run: &mut Option<Builder>,
+    ) -> Result<(), EngineError> {
+        let shelf = &self.shelf;
+        if is_dedupe(&key) {
+            let run = match run {
+                Some(run) => run,
+                None => {
+                    let number = manifest.next_run;
+                    manifest.next_run += 1;
+                    run.insert(shelf.runs.begin(number)?)
+                }
+            };
+            run.add(&key, value.as_deref())?;
+            if !shelf.base_has_dedupe {
+                return Ok(());
+            }
+            // What an older store has under the key must not come back when the run's removal is merged away.
+            batch.delete(key);
+        } else {
+            match value {
+                Some(value) => batch.put(key, value.into()),
+                None => batch.delete(key),
+            }
+        }
+        if batch.len() == BATCH_MAX - 1 {
+            shelf.base.apply(std::mem::take(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a step of a merge that is due; false if none is.
+    fn merge(&self, settler: &mut Settler) -> Result<bool, EngineError> {
+        let runs = &self.shelf.runs;
+        let mut merge = match settler.merge.take() {
+            Some(merge) => merge,
+            None => {
+                let Some(inputs) = runs.due() else {
+                    return Ok(false);
+                };
+                let number = settler.manifest.next_run;
+                settler.manifest.next_run += 1;
+                runs.merge(inputs, number)?
+            }
+        };
+        let forgets = |value: &[u8]| self.forgets.get().is_some_and(|forgets| forgets(value));
+        if merge.step(MERGE_STEP, &forgets)? {
+            settler.merge = Some(merge);
+            return Ok(true);
+        }
+        let (inputs, run) = merge.finish()?;
+        settler.manifest.runs = runs.replaced(&inputs, run.shelved());
+        settler.manifest.keep(&*self.shelf.base)?;
+        runs.replace(&inputs, run)?;
+        Ok(true)
+    }
+}
+
+impl State {
+    fn log_bytes(&self) -> u64 {
+        self.closed.iter().map(|(closed, _)| closed.bytes).sum()
+    }
+
+    /// Up to where it is time to settle.
+    fn due(&self, bounds: &Bounds, memory: usize) -> Option<Closed> {
+        let pressed = memory > bounds.memory.0 || self.log_bytes() > bounds.log.0;
+        let rested = |at: &Instant| pressed || at.elapsed() >= bounds.rest;
+        let due = self.closed.iter().take_while(|(_, at)| rested(at));
+        due.last().map(|(closed, _)| *closed)
+    }
+
+    /// Notes that segments up to this one are settled, and returns them.
+    fn settled(&mut self, last: Closed) -> Vec<u64> {
+        let mut gone = Vec::new();
+        while let Some((closed, _)) = self.closed.front()
+            && closed.segment <= last.segment
+        {
+            gone.push(closed.segment);
+            self.closed.pop_front();
+        }
+        gone
+    }
+}
