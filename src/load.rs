@@ -11,6 +11,7 @@ mod ledger;
 mod live;
 mod mode;
 mod naming;
+mod page;
 mod plan;
 mod proof;
 mod report;
@@ -44,6 +45,7 @@ use tally::{Board, Counts, Times};
 use target::Target;
 use watch::{Mark, Watch};
 
+pub use page::page;
 pub use plan::{Flaky, Idle, Mode, Offline, Pairs, Plan, Rate, ServerPid, Soak, Storm};
 pub use proof::{Finding, Proof};
 pub use report::Report;

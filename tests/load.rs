@@ -1,11 +1,17 @@
 //! `yizhan load` against a real server: each mode ends well, and says numbers that add up.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "load/liar.rs"]
+mod liar;
+#[path = "load/losing.rs"]
+mod losing;
 #[path = "support/lib.rs"]
 mod support;
 
 use std::process::{Output, Stdio};
 
+use liar::{Liar, Sin};
+use losing::LosingServer;
 use serde_json::Value;
 use support::{SEED, Server};
 use tokio::process::Command;
@@ -38,6 +44,41 @@ async fn pairs_close_loops_and_the_numbers_add_up() {
     assert!(at("full_loop", "p99_us") <= at("full_loop", "max_us"));
     assert!(report["server_usage"]["rss_peak_mb"].as_f64().unwrap() > 1.0);
     assert!(report["measured_s"].as_f64().unwrap() >= 0.5);
+}
+
+#[tokio::test]
+async fn the_page_has_its_plots_in_it_and_names_no_other_host() {
+    let server = Server::start(&[]).await;
+    let pid = server.pid().to_string();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("report.html");
+    let args = [
+        "pairs",
+        "--pairs",
+        "2",
+        "--seconds",
+        "1",
+        "--warm-up",
+        "0",
+        "--server-pid",
+        &pid,
+        "--html",
+        file.to_str().unwrap(),
+    ];
+    report(&server, &args).await;
+    let page = std::fs::read_to_string(file).unwrap();
+    for heading in [
+        "Latency",
+        "Rate",
+        "Latency over time",
+        "Server memory",
+        "Method",
+    ] {
+        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
+    }
+    assert!(page.matches("<svg").count() >= 4);
+    let hosts = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!hosts.contains("http:") && !hosts.contains("https:") && !hosts.contains("<script"));
 }
 
 #[tokio::test]
@@ -250,6 +291,122 @@ async fn a_server_that_is_not_there_is_waited_for_and_then_given_up() {
     let output = load(&server, &args).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(one_line(&output).contains("no login at 127.0.0.1:9"));
+}
+
+// ---- servers that do not keep the promise ----
+
+#[tokio::test]
+async fn a_server_that_loses_one_message_in_a_thousand_is_caught_and_the_ids_are_named() {
+    let server = LosingServer::start(1000);
+    let url = format!("ws://{}", server.public);
+    let args = [
+        "offline",
+        "--messages",
+        "5000",
+        "--readers",
+        "5",
+        "--drain",
+        "1",
+        "--server",
+        &url,
+    ];
+    let report = broken(&args).await;
+    let lost = server.lost();
+    assert_eq!(lost.len(), 5);
+    assert_eq!(found(&report, "lost"), lost);
+    assert_eq!(report["verdict"], "BROKEN: 5 lost");
+    assert_eq!(count(&report, "delivered"), 4995);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_after_its_confirmed_ack_is_caught() {
+    let (report, wronged) = lied_to(Sin::Doubles, &["--window", "8"]).await;
+    assert_eq!(found(&report, "doubled"), wronged);
+}
+
+#[tokio::test]
+async fn messages_out_of_order_are_caught() {
+    let (report, wronged) = lied_to(Sin::Swaps, &["--window", "8"]).await;
+    assert_eq!(found(&report, "out_of_order"), wronged);
+}
+
+#[tokio::test]
+async fn a_payload_that_was_changed_is_caught() {
+    let (report, wronged) = lied_to(Sin::Spoils, &["--drain", "1"]).await;
+    let wrong = found(&report, "wrong");
+    assert!(!wronged.is_empty());
+    for id in wronged {
+        assert!(wrong.iter().any(|frame| frame.contains(&id)), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_sent_is_caught() {
+    let (report, wronged) = lied_to(Sin::Forges, &["--drain", "1"]).await;
+    assert!(!wronged.is_empty());
+    assert!(!found(&report, "wrong").is_empty());
+}
+
+#[tokio::test]
+async fn a_receipt_that_was_missed_is_asked_for() {
+    let server = Server::start(&[]).await;
+    let liar = Liar::start(server.public, Sin::Silences, 50).await;
+    let url = format!("ws://{}", liar.public);
+    let args = [
+        "pairs",
+        "--pairs",
+        "2",
+        "--seconds",
+        "0.5",
+        "--warm-up",
+        "0",
+        "--server",
+        &url,
+    ];
+    let report = report(&server, &args).await;
+    assert!(!liar.wronged().is_empty());
+    adds_up(&report, 1);
+}
+
+/// What a run finds out about a server behind a liar, and what the liar did.
+async fn lied_to(sin: Sin, args: &[&str]) -> (Value, Vec<String>) {
+    let server = Server::start(&[]).await;
+    let liar = Liar::start(server.public, sin, 20).await;
+    let url = format!("ws://{}", liar.public);
+    // So short that there is no more than the report names.
+    let mut all = vec![
+        "offline",
+        "--messages",
+        "200",
+        "--readers",
+        "2",
+        "--server",
+        &url,
+    ];
+    all.extend(args);
+    let report = broken(&all).await;
+    (report, liar.wronged())
+}
+
+/// Runs a mode that must find something.
+async fn broken(args: &[&str]) -> Value {
+    let output = command(args).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["kept"], false);
+    report
+}
+
+/// What was found of one kind, sorted.
+fn found(report: &Value, kind: &str) -> Vec<String> {
+    let ids = report["proof"][kind]["ids"].as_array().unwrap();
+    let mut ids: Vec<_> = ids
+        .iter()
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    ids
 }
 
 // ---- how it is run ----

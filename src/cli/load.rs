@@ -257,6 +257,10 @@ pub(super) fn load(settings: &Settings, args: &LoadArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(FAILED));
         }
     };
+    if let Some(file) = &args.common.html {
+        let written = fs::write(file, load::page(&report));
+        written.with_context(|| format!("--html {}", file.display()))?;
+    }
     match args.common.json {
         true => super::print(&serde_json::to_string(&report)?)?,
         false => super::print(&load::summary(&report))?,
