@@ -99,6 +99,20 @@ impl Node {
 
     /// The same, by another wall clock than this machine's.
     pub fn start_by(wall: Wall, settings: Settings, dev: bool) -> Result<Node, StartError> {
+        Node::start_with(wall, settings, dev, None)
+    }
+
+    /// The same, over this engine instead of the one that the settings name: nothing is locked, and no disk is watched.
+    pub fn start_over(engine: Arc<dyn Engine>, settings: Settings) -> Result<Node, StartError> {
+        Node::start_with(Arc::new(wall_ms), settings, false, Some(engine))
+    }
+
+    fn start_with(
+        wall: Wall,
+        settings: Settings,
+        dev: bool,
+        engine: Option<Arc<dyn Engine>>,
+    ) -> Result<Node, StartError> {
         let addr = |addr: Result<SocketAddr, config::Impossible>| {
             addr.map_err(|e| StartError(format!("{}: {}", e.key, e.reason)))
         };
@@ -113,9 +127,10 @@ impl Node {
             log::warn!("--dev: POST /v1/dev/token gives anybody a token for any user");
         }
         // Of two reasons not to start, the directory says more than the port.
-        let lock = match settings.store.engine {
-            EngineKind::Memory => None,
-            EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
+        let is_on_disk = settings.store.engine == EngineKind::Sled && engine.is_none();
+        let lock = match is_on_disk {
+            false => None,
+            true => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
         };
         if lock.is_some() {
             // Before anything is written beside it.
@@ -145,7 +160,8 @@ impl Node {
                 file.display()
             );
         }
-        let recorder = Arc::new(Recorder::new(open_store(&settings, &metrics)?));
+        let engine = engine.map_or_else(|| open_store(&settings, &metrics), Ok)?;
+        let recorder = Arc::new(Recorder::new(engine));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         budget.log();
@@ -172,7 +188,7 @@ impl Node {
             Dispatch::new(registry.clone(), metrics.clone()),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
-        if settings.store.engine == EngineKind::Sled {
+        if is_on_disk {
             let (path, least) = (&settings.store.path, settings.store.min_free_bytes);
             space::watch(path.clone(), least, commits.health(), metrics.clone())
                 .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
