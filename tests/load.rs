@@ -172,6 +172,23 @@ async fn messages_to_absent_readers_wait_and_are_taken() {
 }
 
 #[tokio::test]
+async fn readers_who_stay_away_leave_their_messages_to_wait() {
+    let server = Server::start(&[]).await;
+    let args = [
+        "offline",
+        "--messages",
+        "100",
+        "--readers",
+        "5",
+        "--stay-away",
+    ];
+    let report = report(&server, &args).await;
+    assert_eq!(count(&report, "accepted"), 100);
+    assert_eq!(count(&report, "delivered"), 0);
+    assert_eq!(server.metric("yizhan_inbox_rows").await, 100.0);
+}
+
+#[tokio::test]
 async fn an_inbox_that_is_too_small_for_offline_messages_is_no_result() {
     let server = Server::start(&["inbox.max_messages=10"]).await;
     let output = load(&server, &["offline", "--messages", "100", "--readers", "1"]).await;

@@ -182,6 +182,9 @@ struct OfflineArgs {
     /// Seconds that each half may take
     #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
     most: f64,
+    /// The readers do not come: the messages are left to wait, so that another run meets a store that is not empty
+    #[arg(long)]
+    stay_away: bool,
 }
 
 #[derive(Debug, Args)]
@@ -356,6 +359,7 @@ fn mode(args: &ModeArgs) -> Result<Mode> {
             readers: it.readers,
             window: it.window,
             most: seconds("most", it.most)?,
+            stay_away: it.stay_away,
         }),
         ModeArgs::Storm(it) => Mode::Storm(Storm {
             clients: it.clients,

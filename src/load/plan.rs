@@ -133,6 +133,8 @@ pub struct Offline {
     pub window: usize,
     /// How long each half may take.
     pub most: Duration,
+    /// Whether the readers stay away, and leave what waits for them.
+    pub stay_away: bool,
 }
 
 /// Clients that are cut at once and come back at once.
@@ -219,6 +221,7 @@ impl Mode {
                 "messages": it.messages,
                 "readers": it.readers,
                 "window": it.window,
+                "stay_away": it.stay_away,
             }),
             Mode::Storm(it) => json!({
                 "clients": it.clients,

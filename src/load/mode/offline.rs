@@ -50,6 +50,15 @@ pub(super) fn play(crew: &mut Crew, plan: &Offline, share: Share) -> Played {
     }
 
     crew.stop_sending();
+    // All of them are accepted, and nothing more is to be judged.
+    if plan.stay_away {
+        return Ok(Some(json!({
+            "messages": plan.messages,
+            "readers": plan.readers,
+            "stored_s": accept_s,
+            "stored_per_s": accepted as f64 / accept_s,
+        })));
+    }
     crew.board.phase("taking");
     let (began, before) = (crew.now, crew.tally.counts);
     for reader in readers(crew) {
