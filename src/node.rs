@@ -4,6 +4,7 @@ mod descriptors;
 mod lock;
 pub mod restore;
 mod tls;
+pub mod upkeep;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
