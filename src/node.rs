@@ -300,7 +300,7 @@ fn take_stock(engine: &dyn Engine, settings: &Settings) -> Result<i64, StartErro
     let path = settings.store.path.display();
     let version = env!("CARGO_PKG_VERSION");
     let is_new = ledger::prepare(engine).map_err(failed)?;
-    let rows = ledger::count_rows(engine).map_err(failed)?;
+    let rows = ledger::rows(engine).map_err(failed)?;
     match is_new {
         true => log::info!("yizhan {version}: began a new, empty store in {path}"),
         false => log::info!("yizhan {version}: the store in {path} has {rows} messages waiting"),

@@ -19,7 +19,8 @@ fn last_segment(data: &Path) -> (PathBuf, usize) {
         bytes.iter().rposition(|byte| *byte != 0).unwrap()
     };
     let used = files.into_iter().map(|path| (used(&path), path));
-    let (end, path) = used.filter(|(end, _)| *end > 64).last().unwrap();
+    let mut used = used.filter(|(end, _)| *end > 64);
+    let (end, path) = used.next_back().unwrap();
     (path, end)
 }
 

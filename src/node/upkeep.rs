@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Engine as EngineKind, Settings};
 use crate::metrics::Metrics;
 use crate::store::journal::{self, Findings, Journal, Place};
+use crate::store::ledger;
 use crate::store::restore::{NUMBERS_SKIPPED, skip_numbers};
 use crate::store::{Engine, EngineError};
 
@@ -54,6 +55,7 @@ pub fn salvage(settings: &Settings) -> Result<(Findings, Option<PathBuf>), Strin
         let engine = Journal::at(path, metrics).map_err(said)?;
         // A number that was given out in a record that is lost must not be given out again.
         skip_numbers(&engine, NUMBERS_SKIPPED).map_err(said)?;
+        ledger::recount_rows(&engine).map_err(said)?;
         engine.close().map_err(said)?;
     }
     Ok((found, has_aside.then_some(aside)))
