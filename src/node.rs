@@ -144,7 +144,8 @@ impl Node {
                 file.display()
             );
         }
-        let recorder = Arc::new(Recorder::new(open_store(&settings, &metrics)?));
+        let (store, journal) = open_store(&settings, &metrics)?;
+        let recorder = Arc::new(Recorder::new(store));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         budget.log();
@@ -157,6 +158,12 @@ impl Node {
             mark => mark.map_err(|e| StartError(e.to_string()))?,
         };
         let clock = Clock::resume(wall, mark.as_ref());
+        if let Some(journal) = journal {
+            let (clock, policy) = (clock.clone(), policy(&settings));
+            journal.forget(Box::new(move |entry| {
+                ledger::is_forgotten(entry, clock.now_ms(), &policy)
+            }));
+        }
 
         let per_user = match settings.limits.connections_per_user {
             0 => usize::MAX,
@@ -275,11 +282,15 @@ impl Node {
     }
 }
 
-fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn Engine>, StartError> {
+/// The engine that the settings name; and again, if it is the one on disk.
+fn open_store(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<(Arc<dyn Engine>, Option<Arc<Journal>>), StartError> {
     match settings.store.engine {
         EngineKind::Memory => {
             log::warn!("store.engine is memory: every message is gone when this process ends");
-            Ok(Arc::new(MemoryEngine::new()))
+            Ok((Arc::new(MemoryEngine::new()), None))
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
@@ -289,7 +300,8 @@ fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn Engine>,
                     path.display()
                 ))
             })?;
-            Ok(Arc::new(engine))
+            let engine = Arc::new(engine);
+            Ok((engine.clone(), Some(engine)))
         }
     }
 }

@@ -54,6 +54,12 @@ impl Policy {
     }
 }
 
+/// Whether the value of a dedupe entry says that its time has passed; one that cannot be read is kept.
+pub fn is_forgotten(entry: &[u8], now: u64, policy: &Policy) -> bool {
+    let entry = record::decode::<Entry>(&[record::DEDUPE], entry);
+    entry.is_ok_and(|entry| dedupe::is_forgotten(&entry, now, policy.dedupe_ms()))
+}
+
 /// Commits requests to an engine.
 pub struct Ledger {
     engine: Arc<dyn Engine>,
