@@ -282,11 +282,11 @@ impl Node {
     }
 }
 
-/// The engine that the settings name; and again, if it is the one on disk.
-fn open_store(
-    settings: &Settings,
-    metrics: &Metrics,
-) -> Result<(Arc<dyn Engine>, Option<Arc<Journal>>), StartError> {
+/// An engine; and again, if it is the one on disk.
+type Opened = (Arc<dyn Engine>, Option<Arc<Journal>>);
+
+/// Opens what the settings name.
+fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Opened, StartError> {
     match settings.store.engine {
         EngineKind::Memory => {
             log::warn!("store.engine is memory: every message is gone when this process ends");
