@@ -4,6 +4,7 @@ mod backup;
 mod health;
 mod load;
 mod notify;
+mod store;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -78,6 +79,9 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Restores a backup into store.path, which must hold no store
     Restore(backup::RestoreArgs),
+    /// Looks after the store of a server that does not run
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Asks the server of these settings on this machine whether it is ready; if it is not, says why and fails
     Health,
     /// Loads a server, times it, and proves that it loses and doubles nothing
@@ -106,6 +110,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Config) => print(&settings.redacted()),
         Some(Command::Backup(args)) => backup::backup(&settings, &args),
         Some(Command::Restore(args)) => backup::restore(&settings, &args),
+        Some(Command::Store(command)) => store::run(&settings, command),
         Some(Command::Health) => {
             health::ask(&settings)?;
             print("ready")

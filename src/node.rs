@@ -4,6 +4,7 @@ mod descriptors;
 mod lock;
 pub mod restore;
 mod tls;
+pub mod upkeep;
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -160,8 +161,11 @@ impl Node {
                 file.display()
             );
         }
-        let engine = engine.map_or_else(|| open_store(&settings, &metrics), Ok)?;
-        let recorder = Arc::new(Recorder::new(engine));
+        let (store, journal) = match engine {
+            Some(engine) => (engine, None),
+            None => open_store(&settings, &metrics)?,
+        };
+        let recorder = Arc::new(Recorder::new(store));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
         budget.log();
@@ -174,6 +178,12 @@ impl Node {
             mark => mark.map_err(|e| StartError(e.to_string()))?,
         };
         let clock = Clock::resume(wall, mark.as_ref());
+        if let Some(journal) = journal {
+            let (clock, policy) = (clock.clone(), policy(&settings));
+            journal.forget(Box::new(move |entry| {
+                ledger::is_forgotten(entry, clock.now_ms(), &policy)
+            }));
+        }
 
         let per_user = match settings.limits.connections_per_user {
             0 => usize::MAX,
@@ -292,11 +302,15 @@ impl Node {
     }
 }
 
-fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn Engine>, StartError> {
+/// An engine; and again, if it is the one on disk.
+type Opened = (Arc<dyn Engine>, Option<Arc<Journal>>);
+
+/// Opens what the settings name.
+fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Opened, StartError> {
     match settings.store.engine {
         EngineKind::Memory => {
             log::warn!("store.engine is memory: every message is gone when this process ends");
-            Ok(Arc::new(MemoryEngine::new()))
+            Ok((Arc::new(MemoryEngine::new()), None))
         }
         EngineKind::Sled => {
             let path = &settings.store.path;
@@ -306,7 +320,8 @@ fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn Engine>,
                     path.display()
                 ))
             })?;
-            Ok(Arc::new(engine))
+            let engine = Arc::new(engine);
+            Ok((engine.clone(), Some(engine)))
         }
     }
 }
@@ -317,7 +332,7 @@ fn take_stock(engine: &dyn Engine, settings: &Settings) -> Result<i64, StartErro
     let path = settings.store.path.display();
     let version = env!("CARGO_PKG_VERSION");
     let is_new = ledger::prepare(engine).map_err(failed)?;
-    let rows = ledger::count_rows(engine).map_err(failed)?;
+    let rows = ledger::rows(engine).map_err(failed)?;
     match is_new {
         true => log::info!("yizhan {version}: began a new, empty store in {path}"),
         false => log::info!("yizhan {version}: the store in {path} has {rows} messages waiting"),

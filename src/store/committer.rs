@@ -337,7 +337,7 @@ impl<O> Committer<O> {
         self.engine.reopen()?;
         ledger::write_layout(&*self.engine)?;
         let news = self.ledger.settle(&self.doubtful)?;
-        Ok((ledger::count_rows(&*self.engine)?, news))
+        Ok((ledger::rows(&*self.engine)?, news))
     }
 }
 

@@ -7,11 +7,14 @@
 //! - `settler`: the thread that moves it into the base, and lets go of segments.
 //! - `replay`: what is read when the store is opened.
 //! - `manifest`: what the base says of the log and the runs.
+//! - `check`, `salvage`: what an operator has when the store is damaged.
 
+mod check;
 mod log;
 mod manifest;
 mod overlay;
 mod replay;
+mod salvage;
 mod segment;
 mod settler;
 mod shelf;
@@ -36,6 +39,11 @@ use segment::Identity;
 use settler::{Settler, Shared};
 use shelf::{Layers, Shelf};
 
+pub use check::{Findings, check};
+pub use salvage::salvage;
+
+/// The file of the log that a salvage writes, until it is one of the log.
+const SALVAGED: &str = "salvaged";
 /// Entries of the overlay that a scan takes at once.
 const SCAN_STEP: usize = 512;
 
@@ -81,6 +89,17 @@ pub struct Place {
     pub base: Arc<dyn Engine>,
 }
 
+impl Place {
+    /// The files of the store in a directory, with its base, or a copy of it, in another.
+    pub fn at(path: &Path, base: &Path) -> Result<Place, EngineError> {
+        Ok(Place {
+            base: Arc::new(SledEngine::open(base)?),
+            log: Arc::new(DiskFolder::open(&path.join("log"))?),
+            index: Arc::new(DiskFolder::open(&path.join("index"))?),
+        })
+    }
+}
+
 /// A log over a base.
 pub struct Journal {
     place: Place,
@@ -98,11 +117,7 @@ struct Open {
 impl Journal {
     /// Opens or creates the store in a directory.
     pub fn at(path: &Path, metrics: Metrics) -> Result<Journal, EngineError> {
-        let place = Place {
-            base: Arc::new(SledEngine::open(&path.join("sled"))?),
-            log: Arc::new(DiskFolder::open(&path.join("log"))?),
-            index: Arc::new(DiskFolder::open(&path.join("index"))?),
-        };
+        let place = Place::at(path, &path.join("sled"))?;
         Journal::open(place, Bounds::default(), metrics)
     }
 

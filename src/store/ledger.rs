@@ -29,7 +29,7 @@ use super::{BATCH_MAX, Batch, Engine, EngineError};
 
 pub use layout::{prepare, write_layout};
 pub use news::{Committed, News, Tally};
-pub use page::{count_rows, read_page};
+pub use page::{count_rows, read_page, recount_rows, rows};
 
 /// Inboxes kept in memory between commits.
 const CACHED_USERS: usize = 50_000;
@@ -54,6 +54,12 @@ impl Policy {
     }
 }
 
+/// Whether the value of a dedupe entry says that its time has passed; one that cannot be read is kept.
+pub fn is_forgotten(entry: &[u8], now: u64, policy: &Policy) -> bool {
+    let entry = record::decode::<Entry>(&[record::DEDUPE], entry);
+    entry.is_ok_and(|entry| dedupe::is_forgotten(&entry, now, policy.dedupe_ms()))
+}
+
 /// Commits requests to an engine.
 pub struct Ledger {
     engine: Arc<dyn Engine>,
@@ -66,6 +72,10 @@ pub struct Ledger {
     /// Whose access the batch at hand has changed, and into what.
     restricted: BTreeMap<Uid, Access>,
     done: Committed,
+    /// The rows in all inboxes with every batch that was applied; none until that is asked for.
+    rows: Option<i64>,
+    /// What the tally at hand says of rows and the store says as well.
+    counted: i64,
 }
 
 impl Ledger {
@@ -81,6 +91,8 @@ impl Ledger {
             takes_new: true,
             restricted: BTreeMap::new(),
             done: Committed::default(),
+            rows: None,
+            counted: 0,
         }
     }
 
@@ -107,6 +119,7 @@ impl Ledger {
         if self.inboxes.len() > CACHED_USERS {
             self.inboxes.clear();
         }
+        self.counted = 0;
         Ok(std::mem::take(&mut self.done))
     }
 
@@ -154,6 +167,7 @@ impl Ledger {
         self.inboxes.clear();
         self.dirty.clear();
         self.batch = Batch::default();
+        (self.rows, self.counted) = (None, 0);
         let mut news = std::mem::take(&mut self.done).news;
         news.extend(self.restricted_news());
         news
@@ -440,11 +454,28 @@ impl Ledger {
         bytes.map(|bytes| record::decode(key, &bytes)).transpose()
     }
 
-    /// Makes sure that `writes` more, and the inboxes they belong to, fit the batch at hand.
+    /// Makes sure that `writes` more, the inboxes they belong to, and the count of rows fit the batch at hand.
     fn make_room(&mut self, writes: usize) -> Result<(), EngineError> {
-        if self.batch.len() + self.dirty.len() + writes + 1 > BATCH_MAX {
+        if self.batch.len() + self.dirty.len() + writes + 2 > BATCH_MAX {
             self.apply()?;
         }
+        Ok(())
+    }
+
+    /// Writes how many rows there are, if the batch at hand changes it: a start must not have to count millions.
+    fn count(&mut self) -> Result<(), EngineError> {
+        let change = self.done.tally.rows - self.counted;
+        if change == 0 {
+            return Ok(());
+        }
+        let before = match self.rows {
+            Some(rows) => rows,
+            None => rows(&*self.engine)?,
+        };
+        let rows = before + change;
+        let value = record::encode(&rows)?;
+        self.batch.put(record::ROWS_KEY.to_vec(), value);
+        (self.rows, self.counted) = (Some(rows), self.done.tally.rows);
         Ok(())
     }
 
@@ -455,6 +486,7 @@ impl Ledger {
                     .put(record::user_key(uid), record::encode(inbox)?);
             }
         }
+        self.count()?;
         if self.batch.is_empty() {
             return Ok(());
         }

@@ -24,6 +24,9 @@ pub const CLOCK_KEY: &[u8] = b"m/clock";
 /// Under this key stands the number that the first message of a new reader comes after, if it is not 0.
 pub const START_KEY: &[u8] = b"m/start";
 
+/// Under this key stands how many inbox rows there are, written with every change of it.
+pub const ROWS_KEY: &[u8] = b"m/rows";
+
 /// What every inbox key begins with.
 pub const INBOX: u8 = b'i';
 /// What every body key begins with.

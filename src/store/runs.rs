@@ -159,6 +159,25 @@ impl Runs {
         Ok(())
     }
 
+    /// Writes a run of that number with what can be read of another, which is damaged.
+    pub fn rescue(
+        folder: Arc<dyn Folder>,
+        store: u64,
+        damaged: u64,
+        into: u64,
+    ) -> Result<Shelved, EngineError> {
+        let mut builder = Builder::begin(folder.clone(), store, into)?;
+        run::readable(&*folder, store, damaged, |key, value| {
+            builder.add(key, value)
+        })?;
+        Ok(builder.finish()?.shelved())
+    }
+
+    /// The name of a run's file.
+    pub fn name_of(run: u64) -> String {
+        run::name_of(run)
+    }
+
     /// All runs, the oldest first.
     pub fn shelved(&self) -> Vec<Shelved> {
         self.live.read().iter().map(|run| run.shelved()).collect()

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use yizhan::store::Engine;
 use yizhan::store::journal::Bounds;
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::{Batch, Engine};
 
 use super::disk::Disk;
 use super::store::{BOUNDS, Book, batch, contents, open};
@@ -85,17 +85,38 @@ fn the_same_holds_when_a_thread_settles_all_the_time() {
 }
 
 #[test]
+fn what_is_past_goes_when_runs_are_merged_and_few_runs_are_left() {
+    let (disk, base) = (Arc::new(Disk::default()), Arc::new(MemoryEngine::new()));
+    let (journal, _) = open(&disk, &base, BOUNDS).unwrap();
+    // An entry of this test is past if it is an even number.
+    journal.forget(Box::new(|value| value[0].is_multiple_of(2)));
+    for n in 0..200u8 {
+        let mut batch = Batch::default();
+        batch.insert(vec![b'd', n], vec![n]);
+        journal.apply(batch).unwrap();
+        journal.settle().unwrap();
+    }
+    let files = disk.files().into_iter();
+    let runs = files.filter(|((folder, _), _)| *folder == "index").count();
+    assert!(runs <= 8, "{runs} runs");
+    let found = contents(&journal).unwrap();
+    let past = found.keys().filter(|key| key[1].is_multiple_of(2)).count();
+    assert!(past < 20, "{past} entries that are past");
+    assert_eq!(found.len() - past, 100);
+}
+
+#[test]
 fn a_message_that_is_acknowledged_before_it_rests_never_reaches_the_base() {
     let (disk, base) = (Arc::new(Disk::default()), Arc::new(MemoryEngine::new()));
     let (journal, _) = open(&disk, &base, BOUNDS).unwrap();
     let before = base.unflushed();
     for n in 0..100u8 {
-        let mut put = yizhan::store::Batch::default();
+        let mut put = Batch::default();
         put.insert(vec![b'b', n], vec![n; 50]);
         put.insert(vec![b'i', n], vec![n; 20]);
         journal.apply(put).unwrap();
         journal.flush().unwrap();
-        let mut gone = yizhan::store::Batch::default();
+        let mut gone = Batch::default();
         gone.delete(vec![b'b', n]);
         gone.delete(vec![b'i', n]);
         journal.apply(gone).unwrap();

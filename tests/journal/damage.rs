@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use yizhan::store::Engine;
+use yizhan::store::journal::{check, salvage};
 use yizhan::store::memory::MemoryEngine;
 
-use super::disk::{Disk, State};
-use super::store::{BOUNDS, Book, Map, batch, contents, copy, cuts, open};
+use super::disk::{Disk, Fault, State};
+use super::store::{BOUNDS, Book, Map, batch, contents, copy, cuts, open, place};
 
 struct Sample {
     disk: State,
@@ -85,7 +86,7 @@ fn damage_everywhere(in_order: bool) -> Outcomes {
                     false => bytes[at] ^= 1 << rng.u8(..8),
                 });
                 match look(&disk, &copy(&sample.base)) {
-                    Ok((found, 0)) if found == *sample.book.now() => outcomes.same += 1,
+                    Ok((found, _)) if found == *sample.book.now() => outcomes.same += 1,
                     Ok((found, cuts)) => {
                         assert!(!in_order, "{what}: there was an end in order");
                         // A file that ends with a record, in the midst of a flush, is how a crash leaves it.
@@ -155,4 +156,101 @@ fn a_log_without_its_base_is_refused() {
     let disk = Disk::with(sample.disk);
     let why = look(&disk, &Arc::new(MemoryEngine::new())).unwrap_err();
     assert!(why.contains("a log without the store"), "{why}");
+}
+
+/// What `yizhan store check` says, without the records: those of this store are no messages.
+fn checked(disk: &Arc<Disk>, base: &Arc<MemoryEngine>) -> Vec<String> {
+    let found = check(&place(disk, base)).unwrap();
+    let damages = found.damages.into_iter();
+    damages
+        .filter(|damage| {
+            !damage.starts_with("damaged record") && !damage.ends_with("cannot be read")
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_refused_is_found_by_a_check_and_opens_after_a_salvage_with_all_that_can_be_read() {
+    let mut rng = Rng::with_seed(9);
+    let (mut refused, mut kept) = (0, 0);
+    for in_order in [true, false] {
+        let sample = sample(in_order);
+        let files = Disk::with(sample.disk.clone()).files();
+        for (name, size) in &files {
+            for at in (0..*size).step_by(5) {
+                let disk = Disk::with(sample.disk.clone());
+                match rng.u8(..3) {
+                    0 => disk.rot(name, |bytes| bytes.truncate(at)),
+                    1 => disk.rot(name, |bytes| bytes[at] ^= 1 << rng.u8(..8)),
+                    _ => disk.lose(name),
+                }
+                let rotten = disk.copy();
+                let seen = look(&disk, &copy(&sample.base));
+                let (disk, base) = (Disk::with(rotten), copy(&sample.base));
+                let damages = checked(&disk, &base);
+                let said = seen.as_ref().err();
+                let what = format!("{name:?} at {at}: {said:?}, {damages:?}");
+                assert_eq!(seen.is_err(), !damages.is_empty(), "{what}");
+                let mut aside = 0;
+                let found = salvage(&place(&disk, &base), &mut |_| {
+                    aside += 1;
+                    Ok(())
+                });
+                let found = found.unwrap();
+                assert_eq!(seen.is_err(), !found.damages.is_empty(), "{what}");
+                let (map, _) = look(&disk, &base).unwrap_or_else(|why| panic!("{what}: {why}"));
+                for (key, value) in &map {
+                    assert!(sample.book.ever_had(key, value), "{what}: made up");
+                }
+                let now = sample.book.now();
+                let same = now
+                    .iter()
+                    .filter(|(key, value)| map.get(*key) == Some(value));
+                let same = same.count();
+                if seen.is_err() {
+                    refused += 1;
+                    kept += usize::from(same * 3 > now.len());
+                    let gone = |said: &String| said.contains("missing") || said.contains("lost");
+                    assert!(aside > 0 || found.damages.iter().any(gone), "{what}");
+                    assert!(checked(&disk, &base).is_empty(), "{what}: still damaged");
+                } else {
+                    assert!(map == *now || !in_order, "{what}");
+                }
+            }
+        }
+    }
+    println!("{refused} refused, of which {kept} kept more than a third");
+    assert!(refused > 500 && kept * 10 > refused * 9);
+}
+
+#[test]
+fn a_salvage_that_is_killed_at_any_call_can_be_begun_again() {
+    let sample = sample(true);
+    let files = Disk::with(sample.disk.clone()).files();
+    let (name, size) = files
+        .iter()
+        .find(|((folder, _), _)| *folder == "log")
+        .unwrap();
+    let rotten = || {
+        let disk = Disk::with(sample.disk.clone());
+        disk.rot(name, |bytes| bytes[size / 2] ^= 1);
+        (disk, copy(&sample.base))
+    };
+    let (disk, base) = rotten();
+    disk.0.lock().calls = 0;
+    salvage(&place(&disk, &base), &mut |_| Ok(())).unwrap();
+    let calls = disk.0.lock().calls;
+    let (well, _) = look(&disk, &base).unwrap();
+    for call in 0..calls {
+        let (disk, base) = rotten();
+        disk.0.lock().calls = 0;
+        disk.0.lock().fault = Some((call, Fault::Dead));
+        assert!(salvage(&place(&disk, &base), &mut |_| Ok(())).is_err());
+        let mut rng = Rng::with_seed(call as u64);
+        disk.crash(&mut rng);
+        base.crash(rng.usize(..=base.unflushed()));
+        salvage(&place(&disk, &base), &mut |_| Ok(())).unwrap();
+        let (found, _) = look(&disk, &base).unwrap_or_else(|why| panic!("call {call}: {why}"));
+        assert!(found == well, "call {call}");
+    }
 }

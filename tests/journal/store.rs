@@ -63,6 +63,12 @@ impl Book {
         self.states.push(map);
     }
 
+    /// Whether the key ever had this value.
+    pub(crate) fn ever_had(&self, key: &[u8], value: &[u8]) -> bool {
+        let mut states = self.states.iter();
+        states.any(|state| state.get(key).is_some_and(|own| own == value))
+    }
+
     /// Goes back to the state that was found: after all that was flushed, and some of what was not. How many batches
     /// were lost.
     pub(crate) fn finds(&mut self, found: &Map) -> Result<usize, String> {
@@ -101,18 +107,22 @@ pub(crate) fn batch(rng: &mut Rng, now: &Map) -> Batch {
     batch
 }
 
+pub(crate) fn place(disk: &Arc<Disk>, base: &Arc<MemoryEngine>) -> Place {
+    Place {
+        log: disk.folder("log"),
+        index: disk.folder("index"),
+        base: base.clone(),
+    }
+}
+
 pub(crate) fn open(
     disk: &Arc<Disk>,
     base: &Arc<MemoryEngine>,
     bounds: Bounds,
 ) -> Result<(Journal, Metrics), EngineError> {
     let metrics = Metrics::new().unwrap();
-    let place = Place {
-        log: disk.folder("log"),
-        index: disk.folder("index"),
-        base: base.clone(),
-    };
-    Ok((Journal::open(place, bounds, metrics.clone())?, metrics))
+    let journal = Journal::open(place(disk, base), bounds, metrics.clone())?;
+    Ok((journal, metrics))
 }
 
 /// Everything in it, by a scan; and each of it by its key.

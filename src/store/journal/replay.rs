@@ -4,6 +4,7 @@ use crate::store::archive::take_record;
 use crate::store::files::{Folder, read_all};
 use crate::store::{EngineError, Write};
 
+use super::SALVAGED;
 use super::log::{Closed, Empty, close_after_crash};
 use super::manifest::Manifest;
 use super::overlay::Overlay;
@@ -86,7 +87,7 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
         }
     }
     if let Some(ended) = manifest.ended
-        && (ended != replayed.next || open.is_some())
+        && ended != replayed.next
     {
         let (of, size) = match &open {
             Some((of, _, contents)) => (*of, contents.size),
@@ -121,7 +122,14 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
 /// The segments that count, without a gap; the others are removed.
 fn segments(folder: &dyn Folder, manifest: &Manifest) -> Result<Vec<u64>, EngineError> {
     let mut segments = Vec::new();
-    for name in folder.names()? {
+    let names = folder.names()?;
+    if names.iter().any(|name| name == SALVAGED) {
+        return Err(EngineError::Failed(format!(
+            "{}: a salvage did not come to its end: run `yizhan store salvage` again",
+            folder.path(SALVAGED)
+        )));
+    }
+    for name in names {
         match Identity::segment_of(&name) {
             Some(segment) if segment < manifest.segment => folder.remove(&name)?,
             None if name.ends_with(".log.new") => folder.remove(&name)?,

@@ -200,6 +200,37 @@ pub(super) fn read(bytes: &[u8], of: Identity, first: u64) -> Contents {
     contents
 }
 
+/// The number of a segment's first record by its header, if that can be read.
+pub(super) fn first(bytes: &[u8], of: Identity) -> Option<u64> {
+    let (first, _) = told(bytes, of)?;
+    (first > 0).then_some(first)
+}
+
+/// Adds a record with these writes under another number, as if it had been flushed by itself.
+pub(super) fn copy(buffer: &mut Vec<u8>, writes: &[u8], of: Identity, number: u64) {
+    let at = begin(buffer);
+    buffer.extend_from_slice(writes);
+    seal(buffer, at, of, number, number);
+}
+
+/// The records from this place on, whatever stands between them.
+pub(super) fn search(bytes: &[u8], mut at: usize, of: Identity) -> impl Iterator<Item = Record> {
+    std::iter::from_fn(move || {
+        while at + HEAD <= bytes.len() {
+            match record(bytes, at, of) {
+                Some(record) => {
+                    at = record.writes.end;
+                    if !record.is_footer {
+                        return Some(record);
+                    }
+                }
+                None => at += 1,
+            }
+        }
+        None
+    })
+}
+
 fn damaged(at: usize, why: String) -> End {
     End::Damaged { at, why }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::store::EngineError;
-use crate::store::files::{Folder, Handle};
+use crate::store::files::{Folder, Handle, read_all};
 
 use super::Shelved;
 use super::bloom::{self, Bloom};
@@ -84,11 +84,7 @@ impl Run {
     }
 
     /// Opens a run by what is on the disk. Its blocks are looked at when they are read.
-    pub(super) fn open(
-        folder: &dyn Folder,
-        store: u64,
-        shelved: Shelved,
-    ) -> Result<Run, EngineError> {
+    pub fn open(folder: &dyn Folder, store: u64, shelved: Shelved) -> Result<Run, EngineError> {
         let name = name_of(shelved.run);
         let path = folder.path(&name);
         if !folder.names()?.contains(&name) {
@@ -157,6 +153,18 @@ impl Run {
         })
     }
 
+    /// Reads all of it; the error names what cannot be read.
+    pub fn verify(&self) -> Result<(), EngineError> {
+        let mut entries = 0;
+        for block in 0..self.blocks() {
+            entries += self.block(block)?.len() as u64;
+        }
+        match entries == self.shelved.entries {
+            true => Ok(()),
+            false => Err(refusal(&self.path, 0, "entries are missing")),
+        }
+    }
+
     /// How many blocks there are.
     pub(super) fn blocks(&self) -> usize {
         self.index.places.len()
@@ -178,6 +186,36 @@ impl Run {
         let block = parse_block(&bytes, self.seed, at).ok_or_else(unreadable)?;
         entries_of(block).ok_or_else(unreadable)
     }
+}
+
+/// Every entry of a run's file that can be read, in key order, whatever else is in it.
+pub(super) fn readable(
+    folder: &dyn Folder,
+    store: u64,
+    run: u64,
+    mut visit: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let name = name_of(run);
+    if !folder.names()?.contains(&name) {
+        return Ok(());
+    }
+    let (bytes, seed) = (read_all(&*folder.open(&name)?)?, seed(store, run));
+    let (mut at, mut last) = (0, Vec::new());
+    while at < bytes.len() {
+        let block = parse_block(&bytes[at..], seed, at as u64);
+        let Some((block, entries)) = block.and_then(|b| Some((b, entries_of(b)?))) else {
+            at += 1;
+            continue;
+        };
+        at += HEAD + block.len();
+        for (key, value) in entries {
+            if last < key {
+                visit(&key, value.as_deref())?;
+                last = key;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Index {

@@ -1,0 +1,197 @@
+//! Looks through all of a store that nobody has open, and says what it found.
+
+use crate::machine::access::Access;
+use crate::machine::dedupe::Entry;
+use crate::machine::inbox::Inbox;
+use crate::message::Message;
+use crate::store::archive::take_record;
+use crate::store::files::read_all;
+use crate::store::record::{self, RowRef};
+use crate::store::runs::Run;
+use crate::store::{Engine, EngineError};
+
+use super::manifest::{self, Manifest};
+use super::segment::{self, End, Identity};
+use super::{Place, SALVAGED};
+
+/// Damaged records that are named one by one.
+const NAMED: usize = 20;
+
+/// What a look at a store found, in sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What is there.
+    pub notes: Vec<String>,
+    /// What is wrong with it.
+    pub damages: Vec<String>,
+}
+
+/// Reads everything; the base may be a copy, because opening it can change it.
+pub fn check(place: &Place) -> Result<Findings, EngineError> {
+    let mut findings = Findings::default();
+    let Some(manifest) = Manifest::read(&*place.base)? else {
+        findings.notes.push("the store has no log yet".into());
+        check_records(&*place.base, &mut findings)?;
+        return Ok(findings);
+    };
+    check_log(place, &manifest, &mut findings)?;
+    for shelved in &manifest.runs {
+        let run = Run::open(&*place.index, manifest.store, *shelved);
+        match run.and_then(|run| run.verify()) {
+            Ok(()) => {}
+            Err(error) => findings.damages.push(error.to_string()),
+        }
+    }
+    let entries: u64 = manifest.runs.iter().map(|run| run.entries).sum();
+    let runs = manifest.runs.len();
+    findings
+        .notes
+        .push(format!("index: {runs} runs with {entries} entries"));
+    check_records(&*place.base, &mut findings)?;
+    Ok(findings)
+}
+
+fn check_log(
+    place: &Place,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) -> Result<(), EngineError> {
+    let (mut records, mut files, mut next) = (0, 0, manifest.first);
+    let mut named = 0;
+    let mut open = None;
+    for of in segments(place, manifest)? {
+        let path = place.log.path(&of.name());
+        if !place.log.names()?.contains(&of.name()) {
+            findings
+                .damages
+                .push(format!("{path}: the file is missing"));
+            continue;
+        }
+        files += 1;
+        let bytes = read_all(&*place.log.open(&of.name())?)?;
+        // Behind a damaged segment the next one says itself where it begins.
+        let first = segment::first(&bytes, of).unwrap_or(next);
+        if first > next {
+            let lost = format!(
+                "{path}: the records {next} to {} are missing before it",
+                first - 1
+            );
+            findings.damages.push(lost);
+        }
+        let contents = segment::read(&bytes, of, first);
+        if contents.end != End::Blank
+            && let Some(before) = open.take()
+        {
+            let why = format!("{before}: it ends without a footer, and another segment follows");
+            findings.damages.push(why);
+        }
+        match &contents.end {
+            End::Damaged { at, why } => findings
+                .damages
+                .push(format!("{path}: damaged at byte {at}: {why}")),
+            End::Torn => {
+                findings.notes.push(format!(
+                    "{path}: its last flush was not finished; a start cuts it at byte {}",
+                    contents.size
+                ));
+                open = Some(path.clone());
+            }
+            End::Open => open = Some(path.clone()),
+            End::Closed | End::Blank => {}
+        }
+        for record in &contents.records {
+            let mut rest = &bytes[record.writes.clone()];
+            while let Some((key, value)) = take_record(&mut rest) {
+                let wrong = value.and_then(|value| wrong_with(key, value));
+                named += usize::from(wrong.is_some());
+                findings.damages.extend(wrong.filter(|_| named <= NAMED));
+            }
+            if !rest.is_empty() {
+                let why = format!("{path}: record {} cannot be taken apart", record.number);
+                findings.damages.push(why);
+            }
+        }
+        records += contents.records.len();
+        next = contents.next;
+    }
+    if let Some(ended) = manifest.ended
+        && ended != next
+    {
+        findings.damages.push(format!(
+            "log: the store ended in order before record {ended}, and the log ends before record {next}"
+        ));
+    }
+    findings.notes.push(format!(
+        "log: {files} segments with {records} records that are not settled"
+    ));
+    Ok(())
+}
+
+/// Every segment that should be there, or is.
+pub(super) fn segments(place: &Place, manifest: &Manifest) -> Result<Vec<Identity>, EngineError> {
+    let names = place.log.names()?;
+    if names.iter().any(|name| name == SALVAGED) {
+        return Err(EngineError::Failed(format!(
+            "{}: a salvage did not come to its end: run `yizhan store salvage` again",
+            place.log.path(SALVAGED)
+        )));
+    }
+    let there = names.iter().filter_map(|name| Identity::segment_of(name));
+    let last = there.max().unwrap_or(0).max(manifest.segment);
+    let store = manifest.store;
+    let all = manifest.segment..=last;
+    Ok(all.map(|segment| Identity { store, segment }).collect())
+}
+
+/// What the base holds, by table, and which records of it cannot be read.
+fn check_records(base: &dyn Engine, findings: &mut Findings) -> Result<(), EngineError> {
+    let tables = [
+        (record::INBOX, "rows"),
+        (record::BODY, "bodies"),
+        (record::DEDUPE, "dedupe entries of an older store"),
+        (record::USER, "inboxes"),
+        (record::ACCESS, "records of bans"),
+    ];
+    let mut counts = [0u64; 5];
+    let mut wrong = Vec::new();
+    base.scan(&[], &[0xff; 256], &mut |key, value| {
+        if key != manifest::KEY {
+            let table = tables
+                .iter()
+                .position(|(table, _)| key.first() == Some(table));
+            if let Some(count) = table.and_then(|table| counts.get_mut(table)) {
+                *count += 1;
+            }
+            wrong.extend(wrong_with(key, value));
+        }
+        true
+    })?;
+    let counted = tables.iter().zip(counts).filter(|(_, count)| *count > 0);
+    let counted: Vec<String> = counted
+        .map(|((_, what), count)| format!("{count} {what}"))
+        .collect();
+    let what = match counted.is_empty() {
+        true => "nothing".into(),
+        false => counted.join(", "),
+    };
+    findings.notes.push(format!("settled: {what}"));
+    if wrong.len() > NAMED {
+        let more = wrong.len() - NAMED;
+        wrong.truncate(NAMED);
+        wrong.push(format!("{more} more records cannot be read"));
+    }
+    findings.damages.extend(wrong);
+    Ok(())
+}
+
+fn wrong_with(key: &[u8], value: &[u8]) -> Option<String> {
+    let read = match key.first() {
+        Some(&record::INBOX) => record::decode::<RowRef>(key, value).err(),
+        Some(&record::BODY) => record::decode::<Message>(key, value).err(),
+        Some(&record::DEDUPE) => record::decode::<Entry>(key, value).err(),
+        Some(&record::USER) => record::decode::<Inbox>(key, value).err(),
+        Some(&record::ACCESS) => record::decode::<Access>(key, value).err(),
+        _ => None,
+    };
+    read.map(|error| error.to_string())
+}
