@@ -13,8 +13,9 @@ use std::process::{Output, Stdio};
 use liar::{Liar, Sin};
 use losing::LosingServer;
 use serde_json::Value;
-use support::{SEED, Server};
+use support::{Authority, DEADLINE, Pair, SEED, Server};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn pairs_close_loops_and_the_numbers_add_up() {
@@ -255,6 +256,72 @@ async fn a_soak_goes_on_over_the_death_of_its_server() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(count(&report, "connections_lost") > 0);
     adds_up(&report, 2);
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_loaded_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = Pair::within(dir.path());
+    Authority::new().issue(&pair, 2095);
+    let sets = pair.sets();
+    let server = Server::start(&[&sets[0], &sets[1]]).await;
+    let url = format!("wss://{}", server.public);
+    // Large, so that a message takes several records.
+    let args = [
+        "pairs",
+        "--pairs",
+        "2",
+        "--window",
+        "3",
+        "--size",
+        "50000",
+        "--seconds",
+        "0.5",
+        "--warm-up",
+        "0",
+        "--server",
+        &url,
+    ];
+    let trusted = [&args[..], &["--ca", pair.cert.to_str().unwrap()]].concat();
+    adds_up(&report(&server, &trusted).await, 1);
+    let doubted = [&args[..], &["--patience", "0.2"]].concat();
+    let output = load(&server, &doubted).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(one_line(&output).contains("invalid peer certificate"));
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_is_judged() {
+    let server = Server::start(&[]).await;
+    let url = format!("ws://{}", server.public);
+    let args = [
+        "pairs",
+        "--pairs",
+        "2",
+        "--seconds",
+        "600",
+        "--server",
+        &url,
+    ];
+    let child = command(&args).spawn().unwrap();
+    while server.metric("yizhan_accepted_total").await < 50.0 {}
+    let pid = child.id().unwrap();
+    let kill = format!("kill -INT {pid}");
+    let sent = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = timeout(DEADLINE, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    adds_up(&report, 1);
 }
 
 #[tokio::test]

@@ -38,6 +38,9 @@ pub(super) struct Client {
     pub(super) late_acks: VecDeque<(u64, u64)>,
     /// Numbers that one acknowledgement is gathered of.
     pub(super) batch: Vec<u64>,
+    /// Acknowledgements that are not answered, and those that wait for some to be.
+    pub(super) acks_open: usize,
+    pub(super) held_acks: VecDeque<u64>,
     /// Whether acknowledgements of an earlier connection count is not asked by another login before.
     pub(super) doubts_until: u64,
     pub(super) temper: Option<Temper>,
@@ -142,6 +145,8 @@ impl Client {
             inbox: Inbox::default(),
             late_acks: VecDeque::new(),
             batch: Vec::new(),
+            acks_open: 0,
+            held_acks: VecDeque::new(),
             doubts_until: 0,
             temper: None,
             has_leftovers: false,

@@ -31,7 +31,7 @@ pub(super) struct Message {
     /// When it was written last.
     pub(super) tried: u64,
     /// Its place in the reader's inbox; 0 while no copy has come.
-    seq: u64,
+    pub(super) seq: u64,
     /// Devices that have got a copy.
     seen: u16,
     /// Devices whose acknowledgement is durable.

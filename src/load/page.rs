@@ -206,6 +206,7 @@ fn draw(
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let mut chart = ChartBuilder::on(&area)
         .margin(10)
+        .margin_right(40)
         .x_label_area_size(30)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..width.max(1e-9), 0.0..(height * 1.05).max(1e-9))?;

@@ -13,6 +13,7 @@ use super::watch::{Mark, Usage};
 
 /// Points of a series that are kept; when there are more, each two become one.
 const POINTS_MAX: usize = 2_000;
+const INTERVAL_MIN_S: f64 = 0.2;
 const MB: f64 = 1024.0 * 1024.0;
 
 /// The outcome of a run. Units are in the names of the members.
@@ -268,7 +269,8 @@ impl Series {
             server_disk_mb: mb(usage.disk),
         };
         self.looks += 1;
-        if self.looks >= self.stride.max(1) {
+        // The last look comes whenever the run ends, and a rate of a moment is noise.
+        if at_s - self.last_s >= INTERVAL_MIN_S && self.looks >= self.stride.max(1) {
             self.keep(point);
             (self.looks, self.last, self.last_s, self.p99_ns) = (0, sight.counts, at_s, 0);
         }

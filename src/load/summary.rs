@@ -40,15 +40,23 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     row("delivered", measured.delivered, rates.delivered_per_s)?;
     row("full loops", measured.loops, rates.loops_per_s)?;
     writeln!(out)?;
-    writeln!(
-        out,
-        "milliseconds      {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
-        "p50", "p90", "p99", "p99.9", "max", "timed"
-    )?;
-    spread(out, "accept", &latency.accept)?;
-    spread(out, "delivery", &latency.delivery)?;
-    spread(out, "full loop", &latency.full_loop)?;
-    writeln!(out)?;
+    let timed = [
+        ("accept", &latency.accept),
+        ("delivery", &latency.delivery),
+        ("full loop", &latency.full_loop),
+    ];
+    let timed = timed.iter().filter(|(_, spread)| spread.count > 0);
+    if timed.clone().count() > 0 {
+        writeln!(
+            out,
+            "milliseconds      {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
+            "p50", "p90", "p99", "p99.9", "max", "timed"
+        )?;
+        for (name, times) in timed {
+            spread(out, name, times)?;
+        }
+        writeln!(out)?;
+    }
     let usage = &report.server_usage;
     if let Some(cpu) = usage.cpu_ms_per_1000_messages {
         writeln!(out, "server processor time  {cpu:.1} ms for 1,000 messages")?;
@@ -120,9 +128,6 @@ pub(super) fn options(options: &Value) -> String {
 }
 
 fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
-    if spread.count == 0 {
-        return Ok(());
-    }
     let ms = |us: f64| us / 1e3;
     writeln!(
         out,

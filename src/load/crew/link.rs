@@ -85,6 +85,8 @@ impl Crew {
             it.inbox.leave();
             it.late_acks.clear();
             it.batch.clear();
+            it.held_acks.clear();
+            it.acks_open = 0;
             let sending = &mut it.sending;
             sending.again.clear();
             sending.trying = None;

@@ -15,6 +15,8 @@ use super::Crew;
 const REPEAT_NS: u64 = 5_000_000_000;
 /// Numbers in one acknowledgement.
 const SEQS_MAX: usize = 100;
+/// Acknowledgements without an answer: a server refuses more requests than `device.send_window`, 256 by default.
+const ACKS_OPEN_MAX: usize = 240;
 /// How much of a frame is shown that should not have come.
 const SHOWN: usize = 200;
 
@@ -102,12 +104,7 @@ impl Crew {
         let it = &mut self.clients[client];
         match it.temper.as_mut().map_or(Ack::Now, |temper| temper.ack()) {
             Ack::Never => {}
-            Ack::Late(by) => {
-                let at = self.now + by;
-                let place = it.late_acks.partition_point(|(other, _)| *other <= at);
-                it.late_acks.insert(place, (at, seq));
-                self.wake_by(client, at);
-            }
+            Ack::Late(by) => self.ack_late(client, seq, self.now + by),
             Ack::Now => self.write_ack(client, seq, id),
         }
     }
@@ -117,12 +114,17 @@ impl Crew {
         let now = self.now;
         let acks = self.acks();
         let it = &mut self.clients[client];
+        if it.acks_open >= ACKS_OPEN_MAX {
+            it.held_acks.push_back(seq);
+            return;
+        }
         let Some(wire) = &mut it.wire else {
             return;
         };
         match acks {
             Acks::Each => {
                 it.inbox.ack(seq, now);
+                it.acks_open += 1;
                 const WORD: &[u8] = b"CLIENT_ACK,C2C,";
                 let length = WORD.len() + id.len() + 1 + it.did.len();
                 ws::text_head(&mut wire.out, length);
@@ -151,7 +153,9 @@ impl Crew {
         let seqs = std::mem::take(&mut self.clients[client].batch);
         match self.acks() {
             Acks::UpTo => {
-                if let (Some(wire), Some(seq)) = (&mut self.clients[client].wire, seqs.last()) {
+                let it = &mut self.clients[client];
+                if let (Some(wire), Some(seq)) = (&mut it.wire, seqs.last()) {
+                    it.acks_open += 1;
                     let ack = format!(r#"{{"type":"CLIENT_ACK","up_to":{seq}}}"#);
                     ws::text(&mut wire.out, ack.as_bytes());
                 }
@@ -167,12 +171,42 @@ impl Crew {
             && at <= self.now
         {
             self.clients[client].late_acks.pop_front();
-            if let Some(name) = self.clients[client].inbox.ack(seq, self.now) {
-                let id = self.stage.run.id(name);
-                self.write_ack(client, seq, id.as_bytes());
-            }
+            self.ack_held(client, seq);
         }
         self.write_batch(client);
+    }
+
+    /// An acknowledgement has its answer: one that waited for that may go.
+    pub(super) fn answered(&mut self, client: usize) {
+        let it = &mut self.clients[client];
+        it.acks_open = it.acks_open.saturating_sub(1);
+        if let Some(seq) = it.held_acks.pop_front() {
+            self.ack_held(client, seq);
+        }
+    }
+
+    /// An acknowledgement was refused for the moment: it goes out again, as it was, when the server wants it.
+    pub(super) fn ack_again(&mut self, client: usize, name: Name, wait: u64) {
+        let place = name.flow as usize - self.first_flow;
+        let message = self.flows[place].ledger.message(name.number);
+        if let Some(seq) = message.map(|message| message.seq) {
+            self.ack_late(client, seq, self.now + wait);
+        }
+    }
+
+    fn ack_late(&mut self, client: usize, seq: u64, at: u64) {
+        let late = &mut self.clients[client].late_acks;
+        let place = late.partition_point(|(other, _)| *other <= at);
+        late.insert(place, (at, seq));
+        self.wake_by(client, at);
+    }
+
+    /// Acknowledges a copy that came earlier on this connection, if that is not confirmed.
+    fn ack_held(&mut self, client: usize, seq: u64) {
+        if let Some(name) = self.clients[client].inbox.ack(seq, self.now) {
+            let id = self.stage.run.id(name);
+            self.write_ack(client, seq, id.as_bytes());
+        }
     }
 
     /// Acknowledges everything that was left.
@@ -204,16 +238,19 @@ impl Crew {
     }
 
     fn ack_seqs(&mut self, client: usize, seqs: &[u64]) {
-        let Some(wire) = &mut self.clients[client].wire else {
+        let it = &mut self.clients[client];
+        let Some(wire) = &mut it.wire else {
             return;
         };
         for part in seqs.chunks(SEQS_MAX) {
+            it.acks_open += 1;
             let ack = format!(r#"{{"type":"CLIENT_ACK","seqs":{part:?}}}"#);
             ws::text(&mut wire.out, ack.as_bytes());
         }
     }
 
     fn hear_confirmed(&mut self, client: usize, frame: &Frame<'_>, text: &[u8]) {
+        self.answered(client);
         match (frame.id, frame.seqs, frame.up_to) {
             (Some(id), None, None) => {
                 let Some((place, name)) = self.find(Some(id)) else {

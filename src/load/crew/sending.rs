@@ -189,14 +189,12 @@ impl Crew {
         self.tally.error(error.code);
         let wait = error.retry_ms.unwrap_or(PAUSE_MS) * 1_000_000;
         let found = self.find(error.id.as_deref().map(str::as_bytes));
-        let found = found.filter(|(place, _)| self.flows[*place].sender == client);
-        let (Some((place, name)), true) = (found, error.to.is_some()) else {
-            // About an acknowledgement or a question: both are repeated in time. 404 is final, and the message comes again.
-            self.clients[client].sending.is_asking = false;
-            return match error.code {
-                404 | 429 | 500 | 503 => {}
-                _ => self.strange(text),
-            };
+        if error.to.is_none() {
+            return self.hear_other_error(client, &error, found, wait, text);
+        }
+        let Some((place, name)) = found.filter(|(place, _)| self.flows[*place].sender == client)
+        else {
+            return self.strange(text);
         };
         match error.code {
             429 | 500 | 503 | 507 => {
@@ -236,6 +234,31 @@ impl Crew {
                     self.take_news(client, place, name, refused);
                 }
             }
+        }
+    }
+
+    /// About an acknowledgement, or about a question, which is repeated in time.
+    fn hear_other_error(
+        &mut self,
+        client: usize,
+        error: &Error,
+        found: Option<(usize, Name)>,
+        wait: u64,
+        text: &[u8],
+    ) {
+        match (error.code, found) {
+            (429 | 500 | 503, Some((_, name))) => {
+                self.answered(client);
+                self.ack_again(client, name, wait);
+            }
+            // Final: if the message is still owed, it comes again.
+            (404, Some(_)) => self.answered(client),
+            // It does not say whether it is about an acknowledgement by numbers or a question.
+            (429 | 500 | 503, None) => {
+                self.answered(client);
+                self.clients[client].sending.is_asking = false;
+            }
+            _ => self.strange(text),
         }
     }
 
