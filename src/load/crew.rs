@@ -245,6 +245,7 @@ impl Crew {
         for client in 0..self.clients.len() {
             if !self.clients[client].sending.flows.is_empty() || self.has_mail(client) {
                 self.want(client, true);
+                self.hurry(client);
             }
         }
         self.serve(self.stage.drain, true, |crew| crew.unsettled == 0)?;

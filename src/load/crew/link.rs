@@ -71,6 +71,18 @@ impl Crew {
         }
     }
 
+    /// Has a client that is wanted and away come at once.
+    pub(super) fn hurry(&mut self, client: usize) {
+        let it = &mut self.clients[client];
+        if let Link::Away { again } = &mut it.link
+            && *again > self.now
+        {
+            *again = self.now;
+            it.off_since = self.now;
+            self.wake_by(client, self.now);
+        }
+    }
+
     /// Ends a connection without a word, as a network does, and comes back at once.
     pub(in crate::load) fn cut(&mut self, client: usize) {
         self.leave(client, true, self.now);
