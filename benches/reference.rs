@@ -223,6 +223,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
                 }
             }
             Ok(Inbound::Ping) => ctx.text("pong"),
+            // A client asks when its last message is on its way; the receipt comes by itself.
+            Ok(Inbound::Command(Command::Status(_))) => {}
             _ => ctx.stop(),
         }
     }

@@ -124,7 +124,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("clock",          "std::time::UNIX_EPOCH", "the same"),
     ("clock",          "rustix",                "the time since the machine was booted"),
     ("clock",          "std::fs",               "which boot of the machine this is"),
-    ("actor::registry", "std::hash::RandomState", "spreads users over shards"),
     ("store::committer", "std::process",        "the only writer ends the process when it cannot answer"),
     ("store::sled",    "sled",                  "the engine on disk"),
     ("store::sled",    "std::fs",               "syncs what sled does not"),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use crate::id::{Did, Uid};
@@ -23,9 +24,11 @@ pub trait Member: Clone {
 #[derive(Debug)]
 pub struct Registry<M> {
     per_user: usize,
-    hasher: std::hash::RandomState,
-    shards: Vec<RwLock<HashMap<Uid, Vec<Entry<M>>>>>,
+    hasher: RandomState,
+    shards: Vec<Shard<M>>,
 }
+
+type Shard<M> = RwLock<HashMap<Uid, Vec<Entry<M>>, RandomState>>;
 
 #[derive(Debug)]
 struct Entry<M> {
@@ -46,7 +49,7 @@ impl<M: Member> Registry<M> {
     pub fn with_max(per_user: usize) -> Registry<M> {
         Registry {
             per_user,
-            hasher: std::hash::RandomState::new(),
+            hasher: RandomState::default(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
         }
     }
@@ -147,7 +150,7 @@ impl<M: Member> Registry<M> {
         members
     }
 
-    fn shard(&self, uid: Uid) -> &RwLock<HashMap<Uid, Vec<Entry<M>>>> {
+    fn shard(&self, uid: Uid) -> &Shard<M> {
         let hash = self.hasher.hash_one(uid) as usize;
         &self.shards[hash % self.shards.len()]
     }

@@ -14,6 +14,8 @@ mod sweep;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::id::{Did, Seq, Uid};
 use crate::machine::access::Access;
 use crate::machine::dedupe::{self, Entry, Verdict};
@@ -64,8 +66,8 @@ pub fn is_forgotten(entry: &[u8], now: u64, policy: &Policy) -> bool {
 pub struct Ledger {
     engine: Arc<dyn Engine>,
     policy: Policy,
-    inboxes: HashMap<Uid, Inbox>,
-    dirty: HashSet<Uid>,
+    inboxes: HashMap<Uid, Inbox, RandomState>,
+    dirty: HashSet<Uid, RandomState>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
     takes_new: bool,
@@ -84,8 +86,8 @@ impl Ledger {
         Ledger {
             engine,
             policy,
-            inboxes: HashMap::new(),
-            dirty: HashSet::new(),
+            inboxes: HashMap::default(),
+            dirty: HashSet::default(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
             takes_new: true,
