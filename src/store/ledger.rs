@@ -257,9 +257,9 @@ impl Ledger {
             true => self.batch.put(key, value),
             false => self.batch.insert(key, value),
         }
+        let body = record::encode_long(&message, message.payload.len())?;
         // The number was never given out before, so there is nothing under these two.
-        self.batch
-            .insert(record::body_key(to, seq), record::encode(&message)?);
+        self.batch.insert(record::body_key(to, seq), body);
         self.batch
             .insert(record::row_key(to, seq), record::encode(&reference)?);
         self.done.tally.accepted += 1;
