@@ -2,12 +2,14 @@
 
 mod backup;
 mod health;
+mod load;
 mod notify;
 mod store;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
@@ -82,10 +84,12 @@ enum Command {
     Store(store::StoreCommand),
     /// Asks the server of these settings on this machine whether it is ready; if it is not, says why and fails
     Health,
+    /// Loads a server, times it, and proves that it loses and doubles nothing
+    Load(load::LoadArgs),
 }
 
 /// Runs the command that the arguments name.
-pub fn run() -> Result<()> {
+pub fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let settings = Settings::load(&Sources {
@@ -93,7 +97,7 @@ pub fn run() -> Result<()> {
         env: environment(),
         sets: cli.sources.sets,
     })?;
-    match cli.command {
+    let done = match cli.command {
         None => serve(settings, cli.serve),
         Some(Command::Serve(args)) => serve(
             settings,
@@ -111,7 +115,9 @@ pub fn run() -> Result<()> {
             health::ask(&settings)?;
             print("ready")
         }
-    }
+        Some(Command::Load(args)) => return load::load(&settings, &args),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The variables that are text; a setting cannot be anything else.

@@ -3,6 +3,7 @@
 //! [`Event`]: crate::message::Event
 
 pub mod json;
+pub mod names;
 
 use crate::message::Command;
 

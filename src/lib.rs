@@ -28,5 +28,8 @@ pub mod http;
 // 5: the root.
 pub mod node;
 
-// 6: the command line.
+// 6: a client of its own.
+pub mod load;
+
+// 7: the command line.
 pub mod cli;

@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+// Messages are made on one thread and dropped on another, which costs glibc's allocator dearly.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     match yizhan::cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("yizhan: {error:#}");
             ExitCode::FAILURE

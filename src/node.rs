@@ -6,6 +6,7 @@ pub mod restore;
 mod tls;
 pub mod upkeep;
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -30,6 +31,7 @@ use crate::codec::json::Json;
 use crate::config::{self, Engine as EngineKind, Settings};
 use crate::gateway::admission::{self, Gate};
 use crate::gateway::wire::Wire;
+use crate::gateway::ws::Dialect;
 use crate::http::state::AppState;
 use crate::http::{admin, public};
 use crate::id::Hashids;
@@ -98,6 +100,20 @@ impl Node {
 
     /// The same, by another wall clock than this machine's.
     pub fn start_by(wall: Wall, settings: Settings, dev: bool) -> Result<Node, StartError> {
+        Node::start_with(wall, settings, dev, None)
+    }
+
+    /// The same, over this engine instead of the one that the settings name: nothing is locked, and no disk is watched.
+    pub fn start_over(engine: Arc<dyn Engine>, settings: Settings) -> Result<Node, StartError> {
+        Node::start_with(Arc::new(wall_ms), settings, false, Some(engine))
+    }
+
+    fn start_with(
+        wall: Wall,
+        settings: Settings,
+        dev: bool,
+        engine: Option<Arc<dyn Engine>>,
+    ) -> Result<Node, StartError> {
         let addr = |addr: Result<SocketAddr, config::Impossible>| {
             addr.map_err(|e| StartError(format!("{}: {}", e.key, e.reason)))
         };
@@ -112,9 +128,10 @@ impl Node {
             log::warn!("--dev: POST /v1/dev/token gives anybody a token for any user");
         }
         // Of two reasons not to start, the directory says more than the port.
-        let lock = match settings.store.engine {
-            EngineKind::Memory => None,
-            EngineKind::Sled => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
+        let is_on_disk = settings.store.engine == EngineKind::Sled && engine.is_none();
+        let lock = match is_on_disk {
+            false => None,
+            true => Some(DirLock::take(&settings.store.path).map_err(StartError)?),
         };
         if lock.is_some() {
             // Before anything is written beside it.
@@ -144,7 +161,10 @@ impl Node {
                 file.display()
             );
         }
-        let (store, journal) = open_store(&settings, &metrics)?;
+        let (store, journal) = match engine {
+            Some(engine) => (engine, None),
+            None => open_store(&settings, &metrics)?,
+        };
         let recorder = Arc::new(Recorder::new(store));
         let engine: Arc<dyn Engine> = recorder.clone();
         metrics.found_rows(take_stock(&*engine, &settings)?);
@@ -178,7 +198,7 @@ impl Node {
             Dispatch::new(registry.clone(), metrics.clone()),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
-        if settings.store.engine == EngineKind::Sled {
+        if is_on_disk {
             let (path, least) = (&settings.store.path, settings.store.min_free_bytes);
             space::watch(path.clone(), least, commits.health(), metrics.clone())
                 .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
@@ -368,6 +388,7 @@ fn listen_public(
         App::new()
             .wrap(from_fn(admission::admitted))
             .app_data(state.clone())
+            .app_data(Dialect::new(RefCell::new(state.json.clone())))
             .configure(|config| public::routes(config, dev, origins))
     })
     .workers(budget.workers)

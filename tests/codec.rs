@@ -774,7 +774,7 @@ fn a_frame_is_an_object_and_no_list_of_its_members() {
 
 #[test]
 fn a_message_for_the_store_may_leave_its_type_out() {
-    let dialect = json();
+    let mut dialect = json();
     let text = r#"{"id":"m1","to":"7b4v1b","payload": {} ,"from":"kybqdp"}"#;
     let (from, read) = dialect.decode_message(text).unwrap();
     assert_eq!(from, ALICE);
@@ -855,7 +855,7 @@ fn spoil(rng: &mut fastrand::Rng, bytes: &mut Vec<u8>, samples: &[String]) {
 
 #[test]
 fn no_frame_however_spoilt_makes_the_reader_panic() {
-    let (dialect, samples) = (json(), samples());
+    let (mut dialect, samples) = (json(), samples());
     for sample in &samples {
         assert!(dialect.decode(sample).is_ok(), "{sample}");
     }
@@ -934,7 +934,7 @@ fn any_payload(rng: &mut fastrand::Rng) -> String {
 
 #[test]
 fn what_is_written_is_json_that_says_the_same() {
-    let dialect = json();
+    let mut dialect = json();
     for seed in 0..20_000 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (name, device, payload) = (

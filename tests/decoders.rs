@@ -28,12 +28,12 @@ proptest! {
 
     #[test]
     fn any_text_is_a_frame_or_is_refused_in_our_words(text in any::<String>()) {
-        let _ = dialect::judge(&dialect::dialect(), &text);
+        let _ = dialect::judge(&mut dialect::dialect(), &text);
     }
 
     #[test]
     fn any_json_is_a_frame_or_is_refused_in_our_words(text in json_text()) {
-        let _ = dialect::judge(&dialect::dialect(), &text);
+        let _ = dialect::judge(&mut dialect::dialect(), &text);
     }
 
     #[test]
@@ -41,7 +41,7 @@ proptest! {
         members in vec((member_name(), json_text()), 0..8),
     ) {
         let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        let _ = dialect::judge(&dialect::dialect(), &format!("{{{}}}", members.join(",")));
+        let _ = dialect::judge(&mut dialect::dialect(), &format!("{{{}}}", members.join(",")));
     }
 
     #[test]
@@ -58,13 +58,13 @@ proptest! {
             }
         }
         let text: String = text.into_iter().collect();
-        let _ = dialect::judge(&dialect::dialect(), &text);
+        let _ = dialect::judge(&mut dialect::dialect(), &text);
     }
 
     #[test]
     fn a_good_frame_is_the_command_it_was_made_from(command in command(), style in style()) {
         let text = written(&command, &style);
-        let read = dialect::judge(&dialect::dialect(), &text);
+        let read = dialect::judge(&mut dialect::dialect(), &text);
         prop_assert_eq!(read, Ok(Inbound::Command(command)), "{}", text);
     }
 
@@ -76,7 +76,7 @@ proptest! {
         let (name, _) = members[again.index(members.len())].clone();
         members.push((name, value));
         let text = object(&members, &style);
-        let fault = dialect::judge(&dialect::dialect(), &text).unwrap_err();
+        let fault = dialect::judge(&mut dialect::dialect(), &text).unwrap_err();
         prop_assert_eq!(fault.code, Code::BadFrame);
         prop_assert!(fault.msg.contains(&format!("{name} stands there twice")), "{}: {}", text, fault.msg);
     }
@@ -96,11 +96,11 @@ fn no_frame_takes_longer_than_its_length_explains() {
         ("{", r#""x":1,"#, r#""x":1}"#),
         ("CLIENT_ACK,", ",", ""),
     ];
-    let json = dialect::dialect();
+    let mut json = dialect::dialect();
     for (before, piece, after) in repeats {
-        let time = |bytes: usize| {
+        let mut time = |bytes: usize| {
             let text = format!("{before}{}{after}", piece.repeat(bytes / piece.len()));
-            let once = || {
+            let mut once = || {
                 let start = Instant::now();
                 let _ = json.decode(&text);
                 start.elapsed()
@@ -270,7 +270,7 @@ fn a_record_that_declares_to_be_huge_is_damaged() {
 /// The seeds of the fuzz targets, and whatever they have found: each is judged as its target judges it.
 #[test]
 fn every_seed_of_a_fuzz_target_holds() {
-    let (json, hashids, signer) = (dialect::dialect(), dialect::hashids(), signer());
+    let (mut json, hashids, signer) = (dialect::dialect(), dialect::hashids(), signer());
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
     for target in ["frames", "guard", "token", "records"] {
         let mut seen = 0;
@@ -278,7 +278,7 @@ fn every_seed_of_a_fuzz_target_holds() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             seen += 1;
             match target {
-                "frames" => drop(dialect::judge(&json, &String::from_utf8_lossy(&bytes))),
+                "frames" => drop(dialect::judge(&mut json, &String::from_utf8_lossy(&bytes))),
                 "guard" => wire::judge(&bytes),
                 "token" => tokens::judge(&signer, &hashids, &bytes),
                 _ => drop(records::judge(&bytes)),

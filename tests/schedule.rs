@@ -265,7 +265,7 @@ impl Client {
     async fn asks(&self, command: Command) {
         let ask = Ask {
             epoch: self.attachment.epoch(),
-            command,
+            commands: vec![command],
         };
         self.attachment.device().addr().send(ask).await.unwrap();
     }

@@ -19,6 +19,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "actors", rooms: &["actor"],                           never: &[SOCKETS, FILES, STORES, ENGINES, WALL, CHANCE, DIALECTS] },
     Layer { name: "edges",  rooms: &["gateway", "http"],                 never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
     Layer { name: "root",   rooms: &["node"],                            never: &[STORES, WALL, CHANCE] },
+    Layer { name: "client", rooms: &["load"],                            never: &[ACTORS, STORES, SERVER] },
     Layer { name: "line",   rooms: &["cli", "main"],                     never: &[STORES, CHANCE] },
 ];
 
@@ -74,6 +75,19 @@ const ENGINES: &[&str] = &[
     "crate::store::journal",
     "crate::store::memory",
     "crate::store::sled",
+];
+/// Everything but names, numbers and settings: a client shares nothing with the server.
+const SERVER: &[&str] = &[
+    "crate::actor",
+    "crate::clock",
+    "crate::codec",
+    "crate::gateway",
+    "crate::http",
+    "crate::machine",
+    "crate::message",
+    "crate::metrics",
+    "crate::node",
+    "crate::store",
 ];
 const DIALECTS: &[&str] = &["crate::codec", "serde_json"];
 const LOCKS: &[&str] = &[
@@ -183,6 +197,8 @@ fn a_planted_violation_is_found() {
         ("http::admin", "use crate::store::sled::SledEngine;"),
         ("gateway::ws", "use crate::node::Node;"),
         ("node", "use std::time::SystemTime;"),
+        ("node", "use crate::load::Report;"),
+        ("load::crew", "use crate::machine::device::Rules;"),
         ("main", "use yizhan::attic::Box;"),
         ("attic", "use std::fmt;"),
     ] {

@@ -4,15 +4,17 @@
 #[path = "../../tests/decoders/dialect.rs"]
 mod dialect;
 
-use std::sync::LazyLock;
+use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use yizhan::codec::json::Json;
 
-static JSON: LazyLock<Json> = LazyLock::new(dialect::dialect);
+thread_local! {
+    static JSON: RefCell<Json> = RefCell::new(dialect::dialect());
+}
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = dialect::judge(&JSON, text);
+        let _ = JSON.with_borrow_mut(|json| dialect::judge(json, text));
     }
 });

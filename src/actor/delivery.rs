@@ -1,9 +1,14 @@
 //! The process of one message on its way to one device: it walks the schedule and is gone.
+//!
+//! There is one for every message that is not acknowledged, and most of them live for a millisecond. So it is a task with
+//! one timer, linked to its device, which has nothing to say to it but that it is over: a context and a mailbox as devices
+//! have them would cost more than the rest of the delivery.
 
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
-use tokio::time::Instant;
+use actix::Addr;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::machine::delivery::Delivery as Machine;
 use crate::machine::device::Slot;
@@ -12,7 +17,7 @@ use crate::metrics::Counted;
 
 use super::device::{Device, Resend};
 
-/// Started by its device on the device's own thread, after the first copy has left.
+/// What walks.
 #[derive(Debug)]
 pub struct Delivery {
     machine: Machine,
@@ -22,61 +27,40 @@ pub struct Delivery {
     _counted: Counted,
 }
 
-/// The delivery is over: acknowledged, or its connection has ended.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Halt;
+/// The way to a living delivery, for the device that is linked to it: without it the delivery ends.
+#[derive(Debug)]
+pub struct Link(JoinHandle<()>);
 
 impl Delivery {
-    /// A delivery whose first copy leaves now.
-    pub fn new(slot: Slot, schedule: Schedule, device: Addr<Device>, counted: Counted) -> Delivery {
-        Delivery {
+    /// Starts a delivery whose first copy leaves now, on the thread of its device.
+    pub fn start(slot: Slot, schedule: Schedule, device: Addr<Device>, counted: Counted) -> Link {
+        let delivery = Delivery {
             machine: Machine::after_first(schedule),
             slot,
             device,
             started: Instant::now(),
             _counted: counted,
-        }
-    }
-
-    /// Arms the timer for the next copy; without one the process ends.
-    fn arm(&self, ctx: &mut Context<Self>) {
-        let Some(due) = self.machine.due() else {
-            return ctx.stop();
         };
-        let wait = Duration::from_millis(due).saturating_sub(self.started.elapsed());
-        ctx.run_later(wait, |delivery, ctx| delivery.fire(ctx));
+        Link(actix::spawn(delivery.walk()))
     }
 
-    fn fire(&mut self, ctx: &mut Context<Self>) {
-        // A dead device takes its deliveries with it; the row waits.
-        if !self.device.connected() {
-            return ctx.stop();
+    async fn walk(mut self) {
+        while let Some(due) = self.machine.due() {
+            sleep_until(self.started + Duration::from_millis(due)).await;
+            let elapsed = self.started.elapsed().as_millis() as u64;
+            if let Some(attempt) = self.machine.fire(elapsed) {
+                // One message per copy, and a device has a window of deliveries: bounded without the mailbox's help.
+                self.device.do_send(Resend {
+                    slot: self.slot,
+                    last: attempt.last,
+                });
+            }
         }
-        let elapsed = self.started.elapsed().as_millis() as u64;
-        if let Some(attempt) = self.machine.fire(elapsed) {
-            // One message per copy, and a device has a window of deliveries: bounded without the mailbox's help.
-            self.device.do_send(Resend {
-                slot: self.slot,
-                last: attempt.last,
-            });
-        }
-        self.arm(ctx);
     }
 }
 
-impl Actor for Delivery {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        self.arm(ctx);
-    }
-}
-
-impl Handler<Halt> for Delivery {
-    type Result = ();
-
-    fn handle(&mut self, _: Halt, ctx: &mut Context<Self>) {
-        ctx.stop();
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

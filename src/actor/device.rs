@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -22,15 +23,18 @@ use crate::metrics::{Counted, Metrics};
 use crate::store::committer::CommitQueue;
 use crate::store::reader::ReadQueue;
 
-use super::delivery::{Delivery, Halt};
+use super::delivery::{Delivery, Link};
 use super::dispatch::{Asker, Trip};
 use super::line::Line;
 use super::mailroom::{self, DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
 use super::registry::{Member, Registry};
 
-/// Requests of a client that may wait in the mailbox; the adapter stops reading when it is full.
-const MAILBOX: usize = 64;
+/// Messages that may wait in the mailbox; the adapter stops reading when it is full.
+const MAILBOX: usize = 16;
+
+/// Requests of a client that one [`Ask`] may hold.
+pub const ASK_MAX: usize = 16;
 
 /// What every device works with.
 pub struct Services {
@@ -58,7 +62,7 @@ pub struct Device {
     me: Option<DeviceRef>,
     services: Arc<Services>,
     connections: HashMap<Epoch, Connection>,
-    deliveries: HashMap<Slot, Addr<Delivery>>,
+    deliveries: HashMap<Slot, Link, RandomState>,
     trips: HashMap<Slot, Arc<Trip>>,
     timer: Option<(u64, SpawnHandle)>,
     online: Option<(Epoch, Counted)>,
@@ -97,8 +101,8 @@ pub struct Connect {
 pub struct Ask {
     /// The connection.
     pub epoch: Epoch,
-    /// What.
-    pub command: Command,
+    /// What, in order: as much as came at once, up to [`ASK_MAX`].
+    pub commands: Vec<Command>,
 }
 
 /// Another token was shown.
@@ -149,7 +153,7 @@ impl Device {
             me: None,
             services,
             connections: HashMap::new(),
-            deliveries: HashMap::new(),
+            deliveries: HashMap::default(),
             trips: HashMap::new(),
             timer: None,
             online: None,
@@ -172,7 +176,7 @@ impl Device {
     }
 
     /// Carries out what the machine wants and re-arms the one timer.
-    fn settle(&mut self, ctx: &mut Context<Self>) {
+    fn settle(&mut self, now: u64, ctx: &mut Context<Self>) {
         loop {
             while let Some(effect) = self.machine.next_effect() {
                 self.obey(effect, ctx);
@@ -186,7 +190,7 @@ impl Device {
             self.catch_up();
             self.machine.alive();
         }
-        self.machine.watch(self.now());
+        self.machine.watch(now);
         let deadline = self.machine.deadline();
         if self.timer.as_ref().map(|(at, _)| *at) == deadline {
             return;
@@ -199,8 +203,9 @@ impl Device {
             let timer = ctx.run_later(wait, |device, ctx| {
                 device.timer = None;
                 device.catch_up();
-                device.machine.tick(device.now());
-                device.settle(ctx);
+                let now = device.now();
+                device.machine.tick(now);
+                device.settle(now, ctx);
             });
             self.timer = Some((at, timer));
         }
@@ -270,16 +275,14 @@ impl Device {
             Effect::Walk(slot) => {
                 let counted = self.services.metrics.in_flight();
                 let schedule = self.services.schedule.clone();
-                let delivery = Delivery::new(slot, schedule, ctx.address(), counted).start();
+                let delivery = Delivery::start(slot, schedule, ctx.address(), counted);
                 self.deliveries.insert(slot, delivery);
             }
             Effect::Halt { slot, parked } => {
                 if parked {
                     self.services.metrics.parked(1);
                 }
-                if let Some(delivery) = self.deliveries.remove(&slot) {
-                    delivery.do_send(Halt);
-                }
+                self.deliveries.remove(&slot);
             }
             Effect::Relay(signal) => self.relay(signal),
             Effect::SignalOver { slot, acked } => {
@@ -357,9 +360,7 @@ impl Actor for Device {
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        for delivery in self.deliveries.values() {
-            delivery.do_send(Halt);
-        }
+        self.deliveries.clear();
         if let Some(me) = &self.me {
             let registry = &self.services.registry;
             registry.remove(me.uid(), me.did(), me.serial());
@@ -391,7 +392,7 @@ impl Handler<Connect> for Device {
         );
         self.catch_up();
         self.machine.connect(connect.epoch, connect.pass);
-        self.settle(ctx);
+        self.settle(self.now(), ctx);
     }
 }
 
@@ -400,8 +401,11 @@ impl Handler<Ask> for Device {
 
     fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) {
         self.catch_up();
-        self.machine.command(self.now(), ask.epoch, ask.command);
-        self.settle(ctx);
+        let now = self.now();
+        for command in ask.commands {
+            self.machine.command(now, ask.epoch, command);
+        }
+        self.settle(now, ctx);
     }
 }
 
@@ -413,7 +417,7 @@ impl Handler<Renew> for Device {
         let now = self.now();
         self.machine
             .renew(now, renew.epoch, renew.pass, renew.expire_at);
-        self.settle(ctx);
+        self.settle(now, ctx);
     }
 }
 
@@ -431,7 +435,7 @@ impl Handler<Wake> for Device {
         mailroom::open(letters, &mut self.machine, now, |slot, trip| {
             trips.insert(slot, trip);
         });
-        self.settle(ctx);
+        self.settle(now, ctx);
     }
 }
 
@@ -448,7 +452,7 @@ impl Handler<Report> for Device {
                 self.connections.remove(&epoch);
             }
         }
-        self.settle(ctx);
+        self.settle(self.now(), ctx);
     }
 }
 
@@ -467,7 +471,7 @@ impl Handler<Resend> for Device {
         {
             self.services.metrics.parked(1);
         }
-        self.settle(ctx);
+        self.settle(now, ctx);
     }
 }
 
@@ -476,6 +480,6 @@ impl Handler<Drain> for Device {
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) {
         self.machine.drain();
-        self.settle(ctx);
+        self.settle(self.now(), ctx);
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
@@ -20,12 +21,12 @@ const TURN_BYTES: usize = 32 << 10;
 
 /// The device's end.
 #[derive(Debug)]
-pub struct Outbox(Arc<Mutex<State>>);
+pub struct Outbox(Arc<Shared>);
 
 /// The adapter's end: a stream of the frames that wait, ending when the device's end is gone.
 #[derive(Debug)]
 pub struct Frames {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     /// Bytes taken in the turn at hand.
     turn: usize,
 }
@@ -40,10 +41,15 @@ pub struct Taken {
 }
 
 #[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Written under the lock, and read without it.
+    taken: AtomicU64,
+}
+
+#[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Event>,
-    bytes: usize,
-    taken: u64,
     room_wanted: bool,
     ended: bool,
     waker: Option<Waker>,
@@ -51,16 +57,19 @@ struct State {
 
 /// Makes both ends.
 pub fn outbox() -> (Outbox, Frames) {
-    let state = Arc::new(Mutex::new(State::default()));
-    (Outbox(state.clone()), Frames { state, turn: 0 })
+    let shared = Arc::<Shared>::default();
+    let frames = Frames {
+        shared: shared.clone(),
+        turn: 0,
+    };
+    (Outbox(shared), frames)
 }
 
 impl Outbox {
     /// Puts a frame in.
     pub fn push(&self, event: Event) {
         let waker = {
-            let mut state = self.0.lock();
-            state.bytes += event.weight();
+            let mut state = self.0.state.lock();
             state.queue.push_back(event);
             state.waker.take()
         };
@@ -71,12 +80,12 @@ impl Outbox {
 
     /// How many frames were taken out since the beginning.
     pub fn taken(&self) -> u64 {
-        self.0.lock().taken
+        self.0.taken.load(Ordering::Acquire)
     }
 
     /// Asks to hear when the frames that wait have been taken; false if they have been already.
     pub fn want_room(&self) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.room_wanted = !state.queue.is_empty();
         state.room_wanted
     }
@@ -84,8 +93,7 @@ impl Outbox {
     /// Throws away what waits, and says only this from here on.
     pub fn abandon(&self, last: Event) {
         let waiting = {
-            let mut state = self.0.lock();
-            state.bytes = 0;
+            let mut state = self.0.state.lock();
             std::mem::take(&mut state.queue)
         };
         drop(waiting);
@@ -100,15 +108,14 @@ impl Outbox {
                 Event::Deliver(_) | Event::Signal(_) | Event::SyncPage { .. }
             )
         };
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.queue.retain(|event| !is_message(event));
-        state.bytes = state.queue.iter().map(Event::weight).sum();
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.ended = true;
         if let Some(waker) = state.waker.take() {
             drop(state);
@@ -120,7 +127,9 @@ impl Drop for Outbox {
 impl Frames {
     /// Takes some of the frames that wait, none if none does.
     pub fn take(&mut self) -> Option<Taken> {
-        self.state.lock().take(TURN_BYTES)
+        let mut state = self.shared.state.lock();
+        let taken = self.shared.take(&mut state, TURN_BYTES)?;
+        Some(taken.0)
     }
 }
 
@@ -129,7 +138,7 @@ impl Stream for Frames {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let frames = &mut *self;
-        let mut state = frames.state.lock();
+        let mut state = frames.shared.state.lock();
         if state.queue.is_empty() {
             frames.turn = 0;
             if state.ended {
@@ -144,34 +153,34 @@ impl Stream for Frames {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = state.bytes;
-        let taken = state.take(TURN_BYTES - frames.turn);
-        frames.turn += before - state.bytes;
-        Poll::Ready(taken)
+        let taken = frames.shared.take(&mut state, TURN_BYTES - frames.turn);
+        Poll::Ready(taken.map(|(taken, bytes)| {
+            frames.turn += bytes;
+            taken
+        }))
     }
 }
 
-impl State {
-    /// Takes frames of about so many bytes, at least one if there is one.
-    fn take(&mut self, bytes: usize) -> Option<Taken> {
-        let until = self.bytes.saturating_sub(bytes);
-        let mut events = Vec::new();
+impl Shared {
+    /// Takes frames of about so many bytes, at least one if there is one; tells how many bytes they were.
+    fn take(&self, state: &mut State, most: usize) -> Option<(Taken, usize)> {
+        let (mut events, mut bytes) = (Vec::with_capacity(TAKE_MAX), 0);
         while events.len() < TAKE_MAX
-            && (events.is_empty() || self.bytes > until)
-            && let Some(event) = self.queue.pop_front()
+            && (events.is_empty() || bytes < most)
+            && let Some(event) = state.queue.pop_front()
         {
-            self.bytes -= event.weight();
+            bytes += event.weight();
             events.push(event);
         }
         if events.is_empty() {
             return None;
         }
-        self.taken += events.len() as u64;
-        let wanted = self.room_wanted && self.queue.is_empty();
+        self.taken.fetch_add(events.len() as u64, Ordering::Release);
+        let wanted = state.room_wanted && state.queue.is_empty();
         if wanted {
-            self.room_wanted = false;
+            state.room_wanted = false;
         }
-        Some(Taken { events, wanted })
+        Some((Taken { events, wanted }, bytes))
     }
 }
 

@@ -7,13 +7,16 @@ use std::fmt::Write;
 use crate::code::Code;
 use crate::id::{Did, Hashids, MsgId, Uid};
 use crate::message::{
-    Ack, Address, Command, Draft, Event, Fault, Kind, Notice, Row, Signal, SignalDraft, State,
-    Target,
+    Ack, Address, Command, Draft, EVENT_BYTES, Event, Fault, Kind, Notice, Row, Signal,
+    SignalDraft, State, Target,
 };
 
+use super::names::Names;
 use super::{Bounds, Inbound};
 use frame::Frame;
 
+/// Room for a frame without its payload, bytes; one with long names grows.
+const SMALL_FRAME: usize = 224;
 /// A relayed type is at most this long, bytes.
 const KIND_MAX: usize = 64;
 /// What is said of a text that is nothing at all.
@@ -23,18 +26,21 @@ const NO_FRAME: &str =
 /// Converts frames both ways; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Json {
-    hashids: Hashids,
+    names: Names,
     bounds: Bounds,
 }
 
 impl Json {
     /// A dialect whose users are these hashids.
     pub fn new(hashids: Hashids, bounds: Bounds) -> Json {
-        Json { hashids, bounds }
+        Json {
+            names: Names::new(hashids),
+            bounds,
+        }
     }
 
     /// Reads a frame, or says what is wrong with it.
-    pub fn decode(&self, text: &str) -> Result<Inbound, Fault> {
+    pub fn decode(&mut self, text: &str) -> Result<Inbound, Fault> {
         // What a terminal sends ends with a line break.
         let text = text.trim_end_matches(['\r', '\n']);
         if text == "ping" {
@@ -66,7 +72,7 @@ impl Json {
     }
 
     /// Reads a message to be stored and its sender, for those who speak for others; `type` may be left out.
-    pub fn decode_message(&self, text: &str) -> Result<(Uid, Draft), Fault> {
+    pub fn decode_message(&mut self, text: &str) -> Result<(Uid, Draft), Fault> {
         let frame = Frame::read(text)?;
         if let Some(kind) = &frame.kind
             && !kind.eq_ignore_ascii_case("C2C")
@@ -76,14 +82,15 @@ impl Json {
         let Some(from) = frame.from()? else {
             return Err(frame.fault("from is missing"));
         };
-        let from = self.hashids.decode(&from);
+        let from = self.names.user(&from);
         let from = from.map_err(|e| frame.fault(format!("from names no user: {e}")))?;
         Ok((from, self.draft(frame)?))
     }
 
     /// Writes a frame; a close is not one, and gives none.
-    pub fn encode(&self, event: &Event) -> Option<String> {
-        let mut out = String::with_capacity(192);
+    pub fn encode(&mut self, event: &Event) -> Option<String> {
+        // Names and numbers take less than what an event weighs besides its payload.
+        let mut out = String::with_capacity(event.weight() - EVENT_BYTES + SMALL_FRAME);
         match event {
             Event::Accepted { id, to, server_ts } => {
                 self.answer(&mut out, id, "C2C_SERVER_ACK", *to, *server_ts);
@@ -100,13 +107,12 @@ impl Json {
                 did,
                 server_ts,
             } => {
-                let reader = self.hashids.encode(*reader);
                 out.push_str("{\"id\":");
                 string(&mut out, id.as_str());
                 out.push_str(",\"type\":\"C2C_DELIVERED\",\"from\":");
-                string(&mut out, &reader);
+                self.name(&mut out, *reader);
                 out.push_str(",\"to\":");
-                string(&mut out, &reader);
+                self.name(&mut out, *reader);
                 if let Some(did) = did {
                     out.push_str(",\"did\":");
                     string(&mut out, did.as_str());
@@ -146,7 +152,7 @@ impl Json {
                 out.push_str("{\"id\":");
                 string(&mut out, id.as_str());
                 out.push_str(",\"type\":\"S2C\",\"from\":\"\",\"to\":");
-                string(&mut out, &self.hashids.encode(*to));
+                self.name(&mut out, *to);
                 out.push_str(",\"payload\":");
                 payload(&mut out, notice);
                 number(&mut out, "server_ts", *server_ts);
@@ -157,7 +163,7 @@ impl Json {
         Some(out)
     }
 
-    fn draft(&self, frame: Frame<'_>) -> Result<Draft, Fault> {
+    fn draft(&mut self, frame: Frame<'_>) -> Result<Draft, Fault> {
         let (id, to, payload) = self.letter(&frame)?;
         Ok(Draft {
             id,
@@ -168,7 +174,7 @@ impl Json {
         })
     }
 
-    fn signal(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+    fn signal(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let kind = frame.kind.as_deref().unwrap_or_default();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         if kind.len() > KIND_MAX || !kind.bytes().all(plain) {
@@ -187,7 +193,7 @@ impl Json {
     }
 
     /// What every message has: id, reader and payload.
-    fn letter(&self, frame: &Frame<'_>) -> Result<(MsgId, Uid, Box<str>), Fault> {
+    fn letter(&mut self, frame: &Frame<'_>) -> Result<(MsgId, Uid, Box<str>), Fault> {
         let Some(id) = &frame.id else {
             return Err(frame.fault("id is missing"));
         };
@@ -195,7 +201,7 @@ impl Json {
         let Some(to) = &frame.to else {
             return Err(frame.fault("to is missing"));
         };
-        let to = self.hashids.decode(to);
+        let to = self.names.user(to);
         let to = to.map_err(|e| frame.fault(format!("to names no user: {e}")))?;
         let Some(payload) = frame.payload else {
             return Err(frame.fault("payload is missing"));
@@ -211,7 +217,7 @@ impl Json {
         Ok((id, to, payload.into()))
     }
 
-    fn sync(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+    fn sync(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let max = self.bounds.max_page;
         let limit = match frame.limit.map(usize::try_from) {
             None => max,
@@ -224,7 +230,7 @@ impl Json {
         }))
     }
 
-    fn status(&self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+    fn status(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
         let Some(of) = &frame.of else {
             return Err(frame.fault("of is missing"));
         };
@@ -243,7 +249,7 @@ impl Json {
             let Some(to) = &entry.to else {
                 return Err(fault("to is missing".into()));
             };
-            let to = self.hashids.decode(to);
+            let to = self.names.user(to);
             let to = to.map_err(|e| fault(format!("to names no user: {e}")))?;
             let Some(id) = &entry.id else {
                 return Err(fault("id is missing".into()));
@@ -254,18 +260,18 @@ impl Json {
         Ok(Inbound::Command(Command::Status(targets)))
     }
 
-    fn answer(&self, out: &mut String, id: &MsgId, kind: &str, to: Uid, server_ts: u64) {
+    fn answer(&mut self, out: &mut String, id: &MsgId, kind: &str, to: Uid, server_ts: u64) {
         out.push_str("{\"id\":");
         string(out, id.as_str());
         out.push_str(",\"type\":");
         string(out, kind);
         out.push_str(",\"to\":");
-        string(out, &self.hashids.encode(to));
+        self.name(out, to);
         number(out, "server_ts", server_ts);
         out.push('}');
     }
 
-    fn row(&self, out: &mut String, row: &Row) {
+    fn row(&mut self, out: &mut String, row: &Row) {
         let message = &*row.message;
         self.head(
             out,
@@ -283,7 +289,7 @@ impl Json {
         out.push('}');
     }
 
-    fn relayed(&self, out: &mut String, signal: &Signal) {
+    fn relayed(&mut self, out: &mut String, signal: &Signal) {
         self.head(out, &signal.id, &signal.kind, signal.from, signal.to);
         out.push_str(&signal.payload);
         if let Some(created_at) = signal.created_at {
@@ -293,23 +299,30 @@ impl Json {
     }
 
     /// Everything up to the payload.
-    fn head(&self, out: &mut String, id: &MsgId, kind: &str, from: Uid, to: Uid) {
+    fn head(&mut self, out: &mut String, id: &MsgId, kind: &str, from: Uid, to: Uid) {
         out.push_str("{\"id\":");
         string(out, id.as_str());
         out.push_str(",\"type\":");
         string(out, kind);
         out.push_str(",\"from\":");
-        string(out, &self.hashids.encode(from));
+        self.name(out, from);
         out.push_str(",\"to\":");
-        string(out, &self.hashids.encode(to));
+        self.name(out, to);
         out.push_str(",\"payload\":");
     }
 
-    fn states(&self, out: &mut String, states: &[(Target, State)]) {
+    fn name(&mut self, out: &mut String, uid: Uid) {
+        // A hashid has letters and digits only.
+        out.push('"');
+        out.push_str(self.names.name(uid));
+        out.push('"');
+    }
+
+    fn states(&mut self, out: &mut String, states: &[(Target, State)]) {
         out.push_str("{\"type\":\"STATUS\",\"of\":[");
         for (at, (target, state)) in states.iter().enumerate() {
             out.push_str(if at > 0 { ",{\"to\":" } else { "{\"to\":" });
-            string(out, &self.hashids.encode(target.to));
+            self.name(out, target.to);
             out.push_str(",\"id\":");
             string(out, target.id.as_str());
             out.push_str(",\"state\":");
@@ -319,7 +332,7 @@ impl Json {
         out.push_str("]}");
     }
 
-    fn error(&self, out: &mut String, fault: &Fault, server_ts: u64) {
+    fn error(&mut self, out: &mut String, fault: &Fault, server_ts: u64) {
         out.push('{');
         if let Some(id) = &fault.id {
             out.push_str("\"id\":");
@@ -330,7 +343,7 @@ impl Json {
         if let Some(to) = &fault.to {
             out.push_str(",\"to\":");
             match to {
-                Address::User(uid) => string(out, &self.hashids.encode(*uid)),
+                Address::User(uid) => self.name(out, *uid),
                 Address::Raw(text) => string(out, text),
             }
         }
@@ -381,8 +394,7 @@ fn ack_ok(out: &mut String, ack: &Ack) {
                 if at > 0 {
                     out.push(',');
                 }
-                // Writing to a string cannot fail.
-                let _ = write!(out, "{seq}");
+                out.push_str(itoa::Buffer::new().format(*seq));
             }
             out.push(']');
         }
@@ -413,13 +425,20 @@ fn payload(out: &mut String, notice: &Notice) {
 }
 
 /// One more numeric member.
-fn number(out: &mut String, key: &str, value: impl std::fmt::Display) {
-    // Writing to a string cannot fail.
-    let _ = write!(out, ",\"{key}\":{value}");
+fn number(out: &mut String, key: &str, value: impl itoa::Integer) {
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 fn string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for part in text.split_inclusive(|c: char| c < ' ' || c == '"' || c == '\\') {
         match part.as_bytes().last() {
             Some(last) if *last < b' ' || *last == b'"' || *last == b'\\' => {

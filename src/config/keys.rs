@@ -57,6 +57,18 @@ pub fn admin_token(settings: &Settings) -> io::Result<Option<Secret>> {
         .transpose()
 }
 
+/// Returns the key of tokens, configured or from `keys.toml`, and makes none.
+pub fn jwt_key(settings: &Settings) -> io::Result<Option<Secret>> {
+    if let Some(key) = settings.auth.jwt_key() {
+        return Ok(Some(Secret::new(key)));
+    }
+    let path = settings.store.path.join(FILE);
+    let table = read(&path)?;
+    table
+        .map(|table| pick(None, &table, "jwt_key", "auth.jwt_key", &path))
+        .transpose()
+}
+
 fn read_or_create(dir: &Path, path: &Path) -> io::Result<(Table, bool)> {
     if let Some(table) = read(path)? {
         return Ok((table, false));

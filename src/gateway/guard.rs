@@ -36,6 +36,8 @@ pub struct Verdict(Rc<State>);
 struct State {
     breach: Cell<Option<Close>>,
     heard: Cell<u64>,
+    /// Frames that have been passed on to their last byte.
+    passed: Cell<u64>,
 }
 
 impl Verdict {
@@ -48,6 +50,11 @@ impl Verdict {
     /// Counts one frame that the decoder has given out, or has refused and gone past.
     pub fn heard(&self) {
         self.0.heard.set(self.0.heard.get() + 1);
+    }
+
+    /// Whether every frame that has come whole has been heard.
+    pub fn is_caught_up(&self) -> bool {
+        self.0.heard.get() >= self.0.passed.get()
     }
 }
 
@@ -89,7 +96,7 @@ where
         loop {
             if let Some(close) = self.held {
                 // The decoder asks again after each frame it gives out, so nobody has to be woken.
-                if self.verdict.0.heard.get() < self.frames.whole {
+                if !self.verdict.is_caught_up() {
                     return Poll::Pending;
                 }
                 self.held = None;
@@ -112,7 +119,9 @@ where
                 self.over = self.frames.closes(&chunk);
                 continue;
             }
-            let Err(breach) = self.frames.pass(&chunk) else {
+            let passed = self.frames.pass(&chunk);
+            self.verdict.0.passed.set(self.frames.whole);
+            let Err(breach) = passed else {
                 return Poll::Ready(Some(Ok(chunk)));
             };
             self.held = Some(breach.close);

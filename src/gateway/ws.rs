@@ -6,6 +6,7 @@
 
 mod charge;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,12 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, WebsocketContext, handshake};
 use bytes::{Bytes, BytesMut};
 
-use crate::actor::device::{Ask, Device, Renew, Report};
+use crate::actor::device::{ASK_MAX, Ask, Device, Renew, Report};
 use crate::actor::login::{self, Attachment};
 use crate::actor::outbox::Taken;
 use crate::code::{Close, Code};
 use crate::codec::Inbound;
+use crate::codec::json::Json;
 use crate::http::reply::{self, bearer};
 use crate::http::state::AppState;
 use crate::id::Did;
@@ -39,8 +41,14 @@ use super::wire::Wire;
 /// How long a connection that the server has closed may go on, for late acknowledgements and the client's own close.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// A longer frame is handed to the device without waiting for the next ones, bytes.
+const ASK_BYTES: usize = 4096;
+
 /// What a connection names in its query, where a header does not; of two values the first counts.
 pub type Query = web::Query<Vec<(String, String)>>;
+
+/// The dialect as the connections of one worker share it.
+pub type Dialect = web::Data<RefCell<Json>>;
 
 /// `GET /ws`: checks the token, attaches to the device, and upgrades.
 pub async fn connect(
@@ -48,11 +56,12 @@ pub async fn connect(
     payload: web::Payload,
     query: Query,
     state: web::Data<AppState>,
+    dialect: Dialect,
 ) -> HttpResponse {
     match log_in(&req, &query, &state).await {
-        Ok(attachment) => upgrade(&req, payload, &state, Ok(attachment)),
+        Ok(attachment) => upgrade(&req, payload, (&state, &dialect), Ok(attachment)),
         Err(refused) if in_query(&query, "errors") == Some("close") => {
-            upgrade(&req, payload, &state, Err(refused))
+            upgrade(&req, payload, (&state, &dialect), Err(refused))
         }
         Err(refused) => {
             log::debug!("refused a connection: {}", refused.msg);
@@ -65,10 +74,13 @@ pub async fn connect(
 /// One WebSocket.
 struct Socket {
     state: web::Data<AppState>,
+    dialect: Dialect,
     attached: Result<Attachment, Fault>,
     allowance: Option<Arc<Allowance>>,
     verdict: Verdict,
     fragments: Option<Fragments>,
+    /// What the client asked and the device has not been handed.
+    asked: Vec<Command>,
     heard: Instant,
     closing: bool,
 }
@@ -195,7 +207,7 @@ fn shake_hands(req: &HttpRequest) -> Result<HttpResponseBuilder, Fault> {
 fn upgrade(
     req: &HttpRequest,
     payload: web::Payload,
-    state: &web::Data<AppState>,
+    (state, dialect): (&web::Data<AppState>, &Dialect),
     attached: Result<Attachment, Fault>,
 ) -> HttpResponse {
     let mut response = match shake_hands(req) {
@@ -208,10 +220,12 @@ fn upgrade(
     let allowance = device.and_then(|device| state.rates.device(device.uid(), device.did()));
     let socket = Socket {
         state: state.clone(),
+        dialect: dialect.clone(),
         attached,
         allowance,
         verdict,
         fragments: None,
+        asked: Vec::new(),
         heard: Instant::now(),
         closing: false,
     };
@@ -230,7 +244,8 @@ impl Socket {
         let Some(event) = event.unexpired(services.clock.now_ms(), services.rules.ttl_ms) else {
             return;
         };
-        if let Some(frame) = self.state.json.encode(&event) {
+        let frame = self.dialect.borrow_mut().encode(&event);
+        if let Some(frame) = frame {
             ctx.text(frame);
         }
     }
@@ -283,7 +298,7 @@ impl Socket {
     }
 
     fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
-        let decoded = self.state.json.decode(text);
+        let decoded = self.dialect.borrow_mut().decode(text);
         if let Err(mut fault) = self.spend(text.len(), decoded.as_ref().ok()) {
             if let Err(unread) = decoded {
                 (fault.id, fault.to) = (unread.id, unread.to);
@@ -291,7 +306,13 @@ impl Socket {
             return self.fault(fault, ctx);
         }
         match decoded {
-            Ok(Inbound::Command(command)) => self.ask(command, ctx),
+            Ok(Inbound::Command(command)) => {
+                self.asked.push(command);
+                // Many small frames come in one read, and the device is handed them at once.
+                if text.len() > ASK_BYTES || self.asked.len() >= ASK_MAX {
+                    self.ask(ctx);
+                }
+            }
             Ok(Inbound::Refresh(token)) => self.refresh(&token, ctx),
             Ok(Inbound::Ping) => {
                 if !self.closing {
@@ -303,11 +324,17 @@ impl Socket {
         }
     }
 
-    fn ask(&mut self, command: Command, ctx: &mut WebsocketContext<Self>) {
-        if let Ok(attachment) = &self.attached {
-            let epoch = attachment.epoch();
-            self.hand(Ask { epoch, command }, ctx);
+    fn ask(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if let Some(ask) = self.take_asked() {
+            self.hand(ask, ctx);
         }
+    }
+
+    fn take_asked(&mut self) -> Option<Ask> {
+        let commands = std::mem::take(&mut self.asked);
+        let attachment = self.attached.as_ref().ok()?;
+        let epoch = attachment.epoch();
+        (!commands.is_empty()).then_some(Ask { epoch, commands })
     }
 
     /// Hands a message to the device; while its mailbox is full, nothing more is read from the socket.
@@ -343,6 +370,7 @@ impl Socket {
             Ok(_) => return self.fault(reply::token(&TokenError::Invalid), ctx),
             Err(error) => return self.fault(reply::token(&error), ctx),
         };
+        self.ask(ctx);
         let renew = Renew {
             epoch,
             pass: pass(&claims, &self.state),
@@ -439,6 +467,15 @@ impl Actor for Socket {
             }
         });
     }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if let Some(ask) = self.take_asked()
+            && let Ok(attachment) = &self.attached
+        {
+            // Once for each connection: what came whole before its end is heard, whatever waits in the mailbox.
+            attachment.device().addr().do_send(ask);
+        }
+    }
 }
 
 impl StreamHandler<Taken> for Socket {
@@ -480,6 +517,9 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Nop) => {}
             Err(error) => self.unreadable(&error, ctx),
+        }
+        if self.verdict.is_caught_up() {
+            self.ask(ctx);
         }
     }
 }

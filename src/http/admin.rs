@@ -90,7 +90,7 @@ async fn post_message(
 async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Fault> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Fault::because(Code::BadFrame, "the body is not UTF-8"))?;
-    let (from, draft) = state.json.decode_message(text)?;
+    let (from, draft) = state.json.clone().decode_message(text)?;
     if state.is_draining() {
         return Err(Fault::because(Code::Busy, "the server is going down")
             .later(state.services.rules.retry_ms));

@@ -1,13 +1,17 @@
 //! A set of sequence numbers, kept as sorted ranges: a cursor and the islands above it.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::id::Seq;
+
+/// Most sets are one range, and need no memory of their own.
+type List = SmallVec<[(Seq, Seq); 1]>;
 
 /// Inclusive ranges, sorted, neither overlapping nor adjacent. Sequence numbers start at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(Seq, Seq)>")]
-pub struct Ranges(Vec<(Seq, Seq)>);
+pub struct Ranges(List);
 
 /// Says that a list of ranges is not one that this module writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,14 +31,14 @@ impl TryFrom<Vec<(Seq, Seq)>> for Ranges {
             }
             after = last + 1;
         }
-        Ok(Ranges(list))
+        Ok(Ranges(list.into()))
     }
 }
 
 impl Ranges {
     /// The empty set.
     pub fn new() -> Ranges {
-        Ranges(Vec::new())
+        Ranges(List::new())
     }
 
     /// The numbers from `first` to `last`.
@@ -62,12 +66,12 @@ impl Ranges {
         // Everything that overlaps or touches [first, last] melts into one range.
         let from = self.0.partition_point(|r| r.1.saturating_add(1) < first);
         let to = self.0.partition_point(|r| r.0 <= last.saturating_add(1));
-        let mut merged = (first, last);
-        if from < to {
-            merged.0 = merged.0.min(self.0[from].0);
-            merged.1 = merged.1.max(self.0[to - 1].1);
+        if from >= to {
+            return self.0.insert(from, (first, last));
         }
-        self.0.splice(from..to, [merged]);
+        let merged = (first.min(self.0[from].0), last.max(self.0[to - 1].1));
+        self.0[from] = merged;
+        self.0.drain(from + 1..to);
     }
 
     /// Adds every number of `other`.
@@ -96,12 +100,13 @@ impl Ranges {
         }
         let head = (self.0[from].0 < first).then(|| (self.0[from].0, first - 1));
         let tail = (self.0[to - 1].1 > last).then(|| (last + 1, self.0[to - 1].1));
-        self.0.splice(from..to, head.into_iter().chain(tail));
+        self.0.drain(from..to);
+        self.0.insert_many(from, head.into_iter().chain(tail));
     }
 
     /// The numbers that are in both.
     pub fn intersection(&self, other: &Ranges) -> Ranges {
-        let (mut i, mut j, mut both) = (0, 0, Vec::new());
+        let (mut i, mut j, mut both) = (0, 0, List::new());
         while let (Some(a), Some(b)) = (self.0.get(i), other.0.get(j)) {
             let (first, last) = (a.0.max(b.0), a.1.min(b.1));
             if first <= last {
@@ -254,7 +259,7 @@ mod tests {
             vec![(3, 4), (6, 6)],
         ];
         for list in good {
-            assert_eq!(Ranges::try_from(list.clone()), Ok(Ranges(list)));
+            assert_eq!(Ranges::try_from(list.clone()), Ok(Ranges(list.into())));
         }
         let bad = [
             vec![(0, 1)],

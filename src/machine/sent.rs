@@ -5,7 +5,11 @@
 //! take any. Acknowledgements by sequence number do not count there: a client repeats one at any time, and a text for a
 //! copy of the same message, still on its way, would then be taken for the next message, which the client may not have.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use crate::id::{MsgId, Seq};
 
@@ -40,18 +44,19 @@ const SETTLED_MAX: usize = 1024;
 /// What one connection was sent.
 #[derive(Clone, Debug, Default)]
 pub struct SentLog {
-    entries: BTreeMap<u64, Entry>,
-    by_id: HashMap<MsgId, Vec<u64>>,
-    by_item: HashMap<Item, u64>,
+    entries: HashMap<Item, Entry, RandomState>,
+    /// The items that an id stands for, the oldest first; nearly always one.
+    by_id: HashMap<MsgId, SmallVec<[Item; 1]>, RandomState>,
     rows: Ranges,
-    settled: VecDeque<u64>,
+    settled: VecDeque<(Item, u64)>,
     next: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     id: MsgId,
-    item: Item,
+    /// Tells it from a later one of the same item.
+    order: u64,
     copies: u32,
     /// Text acknowledgements it has taken.
     texts: u32,
@@ -65,32 +70,28 @@ impl SentLog {
         if let Item::Row(seq) = item {
             self.rows.insert(seq, seq);
         }
-        if let Some(entry) = self.entry_mut(item) {
-            entry.copies += 1;
-            entry.last_push = push;
-            return;
-        }
-        let order = self.next;
-        self.next += 1;
-        self.by_id.entry(id.clone()).or_default().push(order);
-        self.by_item.insert(item, order);
-        self.entries.insert(
-            order,
-            Entry {
-                id: id.clone(),
-                item,
-                copies: 1,
-                texts: 0,
-                acked: false,
-                last_push: push,
-            },
-        );
+        let entry = match self.entries.entry(item) {
+            Occupied(entry) => entry.into_mut(),
+            Vacant(vacant) => {
+                self.by_id.entry(id.clone()).or_default().push(item);
+                self.next += 1;
+                vacant.insert(Entry {
+                    id: id.clone(),
+                    order: self.next,
+                    copies: 0,
+                    texts: 0,
+                    acked: false,
+                    last_push: push,
+                })
+            }
+        };
+        entry.copies += 1;
+        entry.last_push = push;
     }
 
     /// The frame number of the latest copy, while the item is remembered.
     pub fn last_push(&self, item: Item) -> Option<u64> {
-        let order = self.by_item.get(&item)?;
-        self.entries.get(order).map(|entry| entry.last_push)
+        self.entries.get(&item).map(|entry| entry.last_push)
     }
 
     /// Every row this connection was sent.
@@ -100,75 +101,69 @@ impl SentLog {
 
     /// Finds the item that a text acknowledgement of `id` is for, and counts it there.
     pub fn ack_id(&mut self, id: &MsgId) -> Option<Match> {
-        let orders = self.by_id.get(id)?;
-        let mut known = None;
-        for order in orders {
-            let Some(entry) = self.entries.get_mut(order) else {
+        let items = self.by_id.get(id)?;
+        for item in items {
+            let Some(entry) = self.entries.get_mut(item) else {
                 continue;
             };
             if entry.texts < entry.copies {
                 entry.texts += 1;
-                let item = entry.item;
+                let item = *item;
                 if std::mem::replace(&mut entry.acked, true) {
                     return Some(Match::Again(item));
                 }
                 self.settle(item);
                 return Some(Match::First(item));
             }
-            known.get_or_insert(entry.item);
         }
-        known.map(Match::Again)
+        items.first().map(|item| Match::Again(*item))
     }
 
     /// Counts an acknowledgement by sequence number.
     pub fn ack_row(&mut self, seq: Seq) {
-        let Some(entry) = self.entry_mut(Item::Row(seq)) else {
-            return;
-        };
-        if !std::mem::replace(&mut entry.acked, true) {
-            self.settle(Item::Row(seq));
+        let item = Item::Row(seq);
+        if let Some(entry) = self.entries.get_mut(&item)
+            && !std::mem::replace(&mut entry.acked, true)
+        {
+            self.settle(item);
         }
     }
 
     /// Takes an acknowledgement back, because it could not be made durable.
     pub fn unack_row(&mut self, seq: Seq) {
-        if let Some(entry) = self.entry_mut(Item::Row(seq)) {
+        if let Some(entry) = self.entries.get_mut(&Item::Row(seq)) {
             entry.acked = false;
             // Its client may say it again in the same words.
             entry.texts = 0;
         }
     }
 
-    fn entry_mut(&mut self, item: Item) -> Option<&mut Entry> {
-        let order = self.by_item.get(&item)?;
-        self.entries.get_mut(order)
-    }
-
     /// Nothing more is sent of this item, or it is acknowledged. What is remembered of such items has a bound: the
     /// oldest go first.
     pub fn settle(&mut self, item: Item) {
-        let Some(order) = self.by_item.get(&item) else {
+        let Some(entry) = self.entries.get(&item) else {
             return;
         };
-        self.settled.push_back(*order);
+        self.settled.push_back((item, entry.order));
         if self.settled.len() <= SETTLED_MAX {
             return;
         }
-        let Some(oldest) = self.settled.pop_front() else {
+        let Some((oldest, order)) = self.settled.pop_front() else {
+            return;
+        };
+        let Occupied(entry) = self.entries.entry(oldest) else {
             return;
         };
         // An acknowledgement taken back leaves its entry here: it is owed, so it stays.
-        let owed = |entry: &Entry| !entry.acked && matches!(entry.item, Item::Row(_));
-        if self.entries.get(&oldest).is_none_or(owed) {
+        let owed = !entry.get().acked && matches!(oldest, Item::Row(_));
+        if owed || entry.get().order != order {
             return;
         }
-        if let Some(entry) = self.entries.remove(&oldest) {
-            self.by_item.remove(&entry.item);
-            if let Some(orders) = self.by_id.get_mut(&entry.id) {
-                orders.retain(|order| *order != oldest);
-                if orders.is_empty() {
-                    self.by_id.remove(&entry.id);
-                }
+        let entry = entry.remove();
+        if let Some(items) = self.by_id.get_mut(&entry.id) {
+            items.retain(|item| *item != oldest);
+            if items.is_empty() {
+                self.by_id.remove(&entry.id);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn hashids() -> Hashids {
 }
 
 /// Decodes the text, and holds that what was refused was refused in our words, and that what was taken can be said again.
-pub(crate) fn judge(json: &Json, text: &str) -> Result<Inbound, Fault> {
+pub(crate) fn judge(json: &mut Json, text: &str) -> Result<Inbound, Fault> {
     let read = json.decode(text);
     match &read {
         Ok(Inbound::Command(command)) => said_again(json, command),
@@ -45,7 +45,7 @@ pub(crate) fn judge(json: &Json, text: &str) -> Result<Inbound, Fault> {
     read
 }
 
-fn in_our_words(json: &Json, fault: &Fault) {
+fn in_our_words(json: &mut Json, fault: &Fault) {
     assert!(matches!(fault.code, Code::BadFrame | Code::TooLarge));
     assert!(fault.retry_ms.is_none());
     assert!(!fault.msg.is_empty() && fault.msg.len() <= 200);
@@ -75,7 +75,7 @@ fn in_our_words(json: &Json, fault: &Fault) {
 }
 
 /// A message reads as the delivery of it is written, and an ack as its confirmation.
-fn said_again(json: &Json, command: &Command) {
+fn said_again(json: &mut Json, command: &Command) {
     match command {
         Command::Send(draft) => {
             let message = Message {

@@ -1,0 +1,85 @@
+//! What each mode does, step by step: a script that a crew follows.
+
+mod flaky;
+mod idle;
+mod offline;
+mod pairs;
+mod rate;
+mod soak;
+mod storm;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::LoadError;
+use super::crew::{Crew, Waited};
+use super::plan::Mode;
+
+/// The part of a run that one thread does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    /// The number of this thread, and how many there are.
+    pub(super) thread: usize,
+    pub(super) threads: usize,
+    /// The number of the run's first user.
+    pub(super) users_from: u64,
+}
+
+impl Share {
+    /// Which of so many things are this thread's.
+    pub(super) fn of(&self, things: usize) -> std::ops::Range<usize> {
+        let at = |thread: usize| things * thread / self.threads;
+        at(self.thread)..at(self.thread + 1)
+    }
+}
+
+/// What came of a mode that only this mode finds out.
+type Played = Result<Option<Value>, LoadError>;
+
+/// Does this thread's share of a mode.
+pub(super) fn play(crew: &mut Crew, mode: &Mode, share: Share) -> Played {
+    match mode {
+        Mode::Pairs(it) => pairs::play(crew, it, share),
+        Mode::Rate(it) => rate::play(crew, it, share),
+        Mode::Idle(it) => idle::play(crew, it, share),
+        Mode::Offline(it) => offline::play(crew, it, share),
+        Mode::Storm(it) => storm::play(crew, it, share),
+        Mode::Flaky(it) => flaky::play(crew, it, share),
+        Mode::Soak(it) => soak::play(crew, it, share),
+    }
+}
+
+/// Connects everybody; false if somebody wants the run to end before that.
+fn connect_all(crew: &mut Crew) -> Result<bool, LoadError> {
+    crew.board.phase("connecting");
+    for client in 0..crew.clients.len() {
+        crew.want(client, true);
+    }
+    let all = crew.clients.len();
+    // A client that cannot come says why before that.
+    let patience = crew.stage.patience * 2 + Duration::from_secs(10);
+    match crew.until(patience, |crew| crew.on == all)? {
+        Waited::Yes => Ok(true),
+        Waited::Stopped => Ok(false),
+        Waited::Late => Err(LoadError::Run(format!(
+            "{} of {all} clients are logged in after {} s",
+            crew.on,
+            patience.as_secs()
+        ))),
+    }
+}
+
+/// Warms up and measures; the flows run already.
+fn measure(crew: &mut Crew, warm_up: Duration, time: Duration) -> Played {
+    crew.board.phase("warming up");
+    let goes_on = crew.run_for(warm_up)?;
+    crew.meet()?;
+    crew.measure(true);
+    if goes_on {
+        crew.run_for(time)?;
+    }
+    crew.measure(false);
+    crew.drain()?;
+    Ok(None)
+}

@@ -1,0 +1,48 @@
+//! `flaky`: clients that drop and delay acknowledgements, send twice, leave and come back, by chance and by seed.
+
+use std::time::Duration;
+
+use crate::load::crew::Crew;
+use crate::load::ledger::Frees;
+use crate::load::plan::Flaky;
+use crate::load::temper::Traits;
+
+use super::{Played, Share, connect_all, measure};
+
+pub(super) fn play(crew: &mut Crew, plan: &Flaky, share: Share) -> Played {
+    for pair in share.of(plan.pairs) {
+        let first = share.users_from + 2 * pair as u64;
+        let reader = crew.add_user(first)?;
+        for device in 0..plan.devices {
+            crew.add_client(reader, device, 0);
+        }
+        let sender = crew.add_user(first + 1)?;
+        let client = crew.add_client(sender, 0, plan.window);
+        crew.add_flow(client, reader, plan.devices, Frees::Accept)?;
+    }
+    // Everybody comes once before anything is sent: only devices that the server knows are promised a message.
+    let is_there = connect_all(crew)?;
+    crew.meet()?;
+    if !is_there {
+        return Ok(None);
+    }
+    for client in 0..crew.clients.len() {
+        let nth = (crew.stage.first_client + client) as u64;
+        crew.spoil(client, &traits(), plan.seed.wrapping_add(nth));
+    }
+    for flow in 0..crew.flows.len() {
+        crew.let_run(flow, None);
+    }
+    measure(crew, Duration::ZERO, plan.time)
+}
+
+fn traits() -> Traits {
+    Traits {
+        drops_ack: 0.02,
+        delays_ack: 0.1,
+        delay: Duration::from_millis(1)..Duration::from_millis(500),
+        sends_twice: 0.05,
+        stays: Some(Duration::from_secs(3)),
+        away: Duration::from_millis(1)..Duration::from_secs(1),
+    }
+}
