@@ -10,5 +10,7 @@ mod damage;
 mod disk;
 #[path = "journal/faults.rs"]
 mod faults;
+#[path = "journal/older.rs"]
+mod older;
 #[path = "journal/store.rs"]
 mod store;

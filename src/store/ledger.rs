@@ -5,6 +5,7 @@
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
 mod access;
+mod count;
 mod doubt;
 mod layout;
 mod news;
@@ -29,9 +30,10 @@ use crate::message::{
 use super::record::{self, RowRef};
 use super::{BATCH_MAX, Batch, Engine, EngineError};
 
+pub use count::{count_rows, recount_rows, rows};
 pub use layout::{prepare, write_layout};
 pub use news::{Committed, News, Tally};
-pub use page::{count_rows, read_page, recount_rows, rows};
+pub use page::read_page;
 
 /// Inboxes kept in memory between commits.
 const CACHED_USERS: usize = 50_000;
@@ -259,9 +261,9 @@ impl Ledger {
             true => self.batch.put(key, value),
             false => self.batch.insert(key, value),
         }
+        let body = record::encode_long(&message, message.payload.len())?;
         // The number was never given out before, so there is nothing under these two.
-        self.batch
-            .insert(record::body_key(to, seq), record::encode(&message)?);
+        self.batch.insert(record::body_key(to, seq), body);
         self.batch
             .insert(record::row_key(to, seq), record::encode(&reference)?);
         self.done.tally.accepted += 1;
@@ -461,23 +463,6 @@ impl Ledger {
         if self.batch.len() + self.dirty.len() + writes + 2 > BATCH_MAX {
             self.apply()?;
         }
-        Ok(())
-    }
-
-    /// Writes how many rows there are, if the batch at hand changes it: a start must not have to count millions.
-    fn count(&mut self) -> Result<(), EngineError> {
-        let change = self.done.tally.rows - self.counted;
-        if change == 0 {
-            return Ok(());
-        }
-        let before = match self.rows {
-            Some(rows) => rows,
-            None => rows(&*self.engine)?,
-        };
-        let rows = before + change;
-        let value = record::encode(&rows)?;
-        self.batch.put(record::ROWS_KEY.to_vec(), value);
-        (self.rows, self.counted) = (Some(rows), self.done.tally.rows);
         Ok(())
     }
 

@@ -38,6 +38,9 @@ pub const USER: u8 = b'u';
 /// What every access key begins with.
 pub const ACCESS: u8 = b'a';
 
+/// Bytes in which most records find room, besides what their senders chose.
+const ROOM: usize = 96;
+
 /// An inbox row: a reference to a body that other inboxes may share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowRef {
@@ -100,7 +103,12 @@ pub fn user_of(key: &[u8]) -> Option<Uid> {
 
 /// Writes a record.
 pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, EngineError> {
-    postcard::to_stdvec(record)
+    encode_long(record, 0)
+}
+
+/// Writes a record with so many bytes in it that its sender chose: room for it is made once.
+pub fn encode_long<T: Serialize>(record: &T, bytes: usize) -> Result<Vec<u8>, EngineError> {
+    postcard::to_extend(record, Vec::with_capacity(ROOM + bytes))
         .map_err(|e| EngineError::Failed(format!("a record cannot be written: {e}")))
 }
 

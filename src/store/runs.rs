@@ -75,9 +75,9 @@ impl Runs {
 
     /// What the newest run that knows the key says of it.
     pub fn get(&self, key: &[u8]) -> Result<Found, EngineError> {
-        let live = self.live.read().clone();
+        let (live, hash) = (self.live.read().clone(), bloom::hash(key));
         for run in live.iter().rev() {
-            match run.get(key)? {
+            match run.get(key, hash)? {
                 Found::Nothing => {}
                 found => return Ok(found),
             }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use bytes::Bytes;
-
 use crate::store::Write;
 
 /// What an entry takes besides its key and value, bytes.
@@ -21,7 +19,7 @@ pub(super) struct Overlay {
 
 #[derive(Clone, Debug)]
 struct Slot {
-    value: Option<Bytes>,
+    value: Option<Vec<u8>>,
     /// The record that wrote it last.
     number: u64,
     /// The base has nothing under the key.
@@ -29,7 +27,7 @@ struct Slot {
 }
 
 /// A key with its latest value, or none for a removal.
-pub(super) type Entry = (Vec<u8>, Option<Bytes>);
+pub(super) type Entry = (Vec<u8>, Option<Vec<u8>>);
 
 /// A walk through the entries that is taken in steps.
 #[derive(Debug, Default)]
@@ -61,10 +59,9 @@ impl Overlay {
     pub(super) fn write(&mut self, write: Write, number: u64) {
         let Write { key, value, is_new } = write;
         let table = &mut self.tables[table_of(&key)];
-        let value = value.map(Bytes::from);
-        let size = value.as_ref().map_or(0, Bytes::len);
+        let size = value.as_ref().map_or(0, Vec::len);
         if let Some(slot) = table.get_mut(&key) {
-            self.bytes -= slot.value.as_ref().map_or(0, Bytes::len);
+            self.bytes -= slot.value.as_ref().map_or(0, Vec::len);
             if slot.is_new && value.is_none() {
                 self.bytes -= key.len() + OVERHEAD;
                 table.remove(&key);

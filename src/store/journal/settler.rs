@@ -368,7 +368,7 @@ impl Shared {
             batch.delete(key);
         } else {
             match value {
-                Some(value) => batch.put(key, value.into()),
+                Some(value) => batch.put(key, value),
                 None => batch.delete(key),
             }
         }

@@ -1,40 +1,13 @@
-//! What is read beside the commits: pages of an inbox, and how many rows there are.
+//! What is read beside the commits: pages of an inbox.
 
 use std::sync::Arc;
 
 use crate::message::{Message, Page, Read, Row};
 
-use super::{Batch, Engine, EngineError, RowRef, intact, record};
+use super::{Engine, EngineError, RowRef, intact, record};
 
 /// What a row costs in a page besides its payload, bytes, in any dialect.
 const ROW_OVERHEAD: usize = 512;
-
-/// How many rows wait in all inboxes, as the store says it; a store that does not is counted.
-pub fn rows(engine: &dyn Engine) -> Result<i64, EngineError> {
-    match engine.get(record::ROWS_KEY)? {
-        Some(rows) => record::decode(record::ROWS_KEY, &rows),
-        None => count_rows(engine),
-    }
-}
-
-/// Counts the rows of all inboxes anew, and has the store say it.
-pub fn recount_rows(engine: &dyn Engine) -> Result<(), EngineError> {
-    let mut batch = Batch::default();
-    let rows = record::encode(&count_rows(engine)?)?;
-    batch.put(record::ROWS_KEY.to_vec(), rows);
-    engine.apply(batch)?;
-    engine.flush()
-}
-
-/// How many rows wait in all inboxes, one by one.
-pub fn count_rows(engine: &dyn Engine) -> Result<i64, EngineError> {
-    let mut rows = 0;
-    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |_, _| {
-        rows += 1;
-        true
-    })?;
-    Ok(rows)
-}
 
 /// Reads rows of an inbox accepted after `oldest`, Unix milliseconds; one that goes meanwhile, or is damaged, is left out.
 pub fn read_page(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {

@@ -8,7 +8,7 @@ use crate::store::EngineError;
 use crate::store::files::{Folder, Handle, read_all};
 
 use super::Shelved;
-use super::bloom::{self, Bloom};
+use super::bloom::Bloom;
 
 const MAGIC: &[u8; 8] = b"yizhanrn";
 /// Length and checksum in front of a block.
@@ -136,9 +136,9 @@ impl Run {
         self.shelved
     }
 
-    /// Looks a key up.
-    pub fn get(&self, key: &[u8]) -> Result<Found, EngineError> {
-        if !self.bloom.may_have(bloom::hash(key)) {
+    /// Looks a key up, which has this hash.
+    pub(super) fn get(&self, key: &[u8], hash: u64) -> Result<Found, EngineError> {
+        if !self.bloom.may_have(hash) {
             return Ok(Found::Nothing);
         }
         let Some(block) = self.index.block_of(key) else {
