@@ -187,7 +187,7 @@ def shapes_section(rows):
 def rest_section(online, seconds):
     lines = []
     with product("inbox.max_messages=200000") as server:
-        idle = server.load("idle", "--connections", 15_000, "--seconds", 10)
+        idle = server.load("idle", "--clients", 15_000, "--seconds", 10)
     lines.append(("15,000 idle connections", say(idle)))
     with product("inbox.max_messages=200000") as server:
         offline = server.load("offline", "--messages", 100_000, "--readers", 100)
