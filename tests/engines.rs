@@ -136,5 +136,6 @@ contract! {
     restore:
         no_number_from_before_a_restore_is_given_out_after_it
         numbers_that_a_restore_passed_over_count_for_nobody
-        rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them;
+        rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them
+        rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salvage;
 }

@@ -370,12 +370,23 @@ impl Socket {
             Ok(_) => return self.fault(reply::token(&TokenError::Invalid), ctx),
             Err(error) => return self.fault(reply::token(&error), ctx),
         };
-        self.ask(ctx);
         let renew = Renew {
             epoch,
             pass: pass(&claims, &self.state),
             expire_at: claims.exp_ms,
         };
+        let addr = attachment.device().addr().clone();
+        // Behind everything that was asked before it.
+        if let Some(ask) = self.take_asked()
+            && let Err(SendError::Full(ask)) = addr.try_send(ask)
+        {
+            let handed = async move {
+                // A device that ends meanwhile ends this connection as well.
+                let _ = addr.send(ask).await;
+                let _ = addr.send(renew).await;
+            };
+            return ctx.wait(handed.into_actor(self));
+        }
         self.hand(renew, ctx);
     }
 
@@ -518,7 +529,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             Ok(Message::Nop) => {}
             Err(error) => self.unreadable(&error, ctx),
         }
-        if self.verdict.is_caught_up() {
+        // Nothing that waits is carried out while this actor stops; its end hands over what is left.
+        if self.verdict.is_caught_up() && !ctx.state().stopping() {
             self.ask(ctx);
         }
     }

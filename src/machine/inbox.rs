@@ -94,6 +94,21 @@ impl Inbox {
         self.raise_floor();
     }
 
+    /// Takes in rows above the head, which an inbox that is older than its rows does not know; the numbers between them
+    /// are passed over, for everyone.
+    pub fn reach(&mut self, rows: &Ranges) {
+        let Some(last) = rows.last().filter(|last| *last > self.head) else {
+            return;
+        };
+        let passed = Ranges::span(self.head + 1, last).difference(rows);
+        self.head = last;
+        self.any.union(&passed);
+        for device in self.devices.values_mut() {
+            device.acks.union(&passed);
+        }
+        self.raise_floor();
+    }
+
     /// The last sequence number that was given out.
     pub fn head(&self) -> Seq {
         self.head
@@ -408,6 +423,21 @@ mod tests {
         let arrival = inbox.attach(&did("slow"), 1, &BOUNDS, &[]);
         assert!(arrival.resync);
         assert_eq!(arrival.acks.cursor(), 10);
+    }
+
+    #[test]
+    fn rows_above_an_older_head_are_owed_and_the_numbers_between_them_are_not() {
+        let mut inbox = with_rows(1);
+        inbox.attach(&did("phone"), 0, &BOUNDS, &[]);
+        let mut rows = Ranges::span(3, 3);
+        rows.insert(5, 6);
+        inbox.reach(&rows);
+        assert_eq!(inbox.head(), 6);
+        assert!(!inbox.is_delivered(3) && !inbox.is_delivered(5) && !inbox.is_delivered(6));
+        let owed = inbox.owed(&did("phone"), &Ranges::span(2, 6)).unwrap();
+        assert_eq!(owed, rows);
+        inbox.reach(&Ranges::span(2, 2));
+        assert_eq!(inbox.head(), 6);
     }
 
     #[test]

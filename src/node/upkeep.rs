@@ -8,7 +8,7 @@ use crate::config::{Engine as EngineKind, Settings};
 use crate::metrics::Metrics;
 use crate::store::journal::{self, Findings, Journal, Place};
 use crate::store::ledger;
-use crate::store::restore::{NUMBERS_SKIPPED, skip_numbers};
+use crate::store::restore::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 use crate::store::{Engine, EngineError};
 
 use super::lock::DirLock;
@@ -25,11 +25,14 @@ pub fn check(settings: &Settings) -> Result<Findings, String> {
     let failed = |error: io::Error| format!("store.path {}: {error}", path.display());
     let copy = path.join(COPY);
     remove(&copy).map_err(failed)?;
-    copy_dir(&path.join(BASE), &copy).map_err(failed)?;
-    let place = Place::at(path, &copy);
-    let found = place.and_then(|place| journal::check(&place));
+    let copied = copy_dir(&path.join(BASE), &copy).map_err(failed);
+    let found = copied.and_then(|()| {
+        let place = Place::at(path, &copy);
+        let found = place.and_then(|place| journal::check(&place));
+        found.map_err(|error| error.to_string())
+    });
     remove(&copy).map_err(failed)?;
-    found.map_err(|error| error.to_string())
+    found
 }
 
 /// Makes the store in `store.path` one that opens; its damaged files are put aside, into the directory that is returned.
@@ -53,6 +56,7 @@ pub fn salvage(settings: &Settings) -> Result<(Findings, Option<PathBuf>), Strin
     if !found.damages.is_empty() {
         let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
         let engine = Journal::at(path, metrics).map_err(said)?;
+        raise_heads(&engine).map_err(said)?;
         // A number that was given out in a record that is lost must not be given out again.
         skip_numbers(&engine, NUMBERS_SKIPPED).map_err(said)?;
         ledger::recount_rows(&engine).map_err(said)?;

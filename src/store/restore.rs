@@ -1,9 +1,11 @@
 //! Puts a backup into an empty store, and keeps numbers that were given out after the backup from being given again.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::id::Seq;
+use crate::id::{Seq, Uid};
 use crate::machine::inbox::Inbox;
+use crate::machine::ranges::Ranges;
 
 use super::archive::{Damage, Decoder};
 use super::ledger::write_layout;
@@ -78,6 +80,41 @@ pub fn replay(backup: &mut Decoder<impl Read>, engine: &dyn Engine) -> Result<()
 
 fn is_before_log(layout: &[u8]) -> bool {
     record::decode::<u32>(record::LAYOUT_KEY, layout) == Ok(record::LAYOUT_BEFORE_LOG)
+}
+
+/// Raises the head of every inbox to the last row that is there, where what the inbox says is older than its rows: with
+/// what was lost of it, they would count as passed.
+pub fn raise_heads(engine: &dyn Engine) -> Result<(), EngineError> {
+    let mut rows: BTreeMap<Uid, Ranges> = BTreeMap::new();
+    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |key, _| {
+        if let Some((uid, seq)) = record::row_place(key) {
+            rows.entry(uid).or_default().insert(seq, seq);
+        }
+        true
+    })?;
+    let start: Seq = match engine.get(record::START_KEY)? {
+        Some(value) => record::decode(record::START_KEY, &value)?,
+        None => 0,
+    };
+    for (uid, rows) in rows {
+        let key = record::user_key(uid);
+        let inbox = match engine.get(&key)? {
+            Some(value) => record::decode::<Inbox>(&key, &value),
+            None => Ok(Inbox::after(start)),
+        };
+        match inbox {
+            Ok(mut inbox) if rows.last() > Some(inbox.head()) => {
+                inbox.reach(&rows);
+                let mut batch = Batch::default();
+                batch.put(key, record::encode(&inbox)?);
+                engine.apply(batch)?;
+            }
+            Ok(_) => {}
+            // It costs its user only.
+            Err(error) => log::error!("left as it is: {error}"),
+        }
+    }
+    engine.flush()
 }
 
 /// Moves every sequence on by `by`, those of users who are not known yet among them, and says what the store holds.

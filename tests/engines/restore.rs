@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use yizhan::message::State;
 use yizhan::store::record;
-use yizhan::store::restore::{NUMBERS_SKIPPED, skip_numbers};
+use yizhan::store::restore::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
+use yizhan::store::{Batch, Engine};
 
 use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, attach, forgotten};
 use super::house::House;
@@ -95,4 +97,30 @@ pub(crate) fn rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_t
     assert_eq!(done.tally.rows, -5);
     assert_eq!(desk.seqs(BOB), [1]);
     assert_eq!(desk.keys(record::BODY), 1);
+}
+
+/// Rows can be settled while the inbox that knows them is in a record of the log that is lost.
+pub(crate) fn rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salvage<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.fill(1);
+    let engine = desk.engine();
+    let (bob, carol) = (record::user_key(BOB), record::user_key(CAROL));
+    let older = engine.get(&bob).unwrap().unwrap();
+    desk.fill(2);
+    desk.accepts(ALICE, CAROL, "c1", "hello");
+    let mut batch = Batch::default();
+    batch.put(bob, older);
+    batch.delete(carol);
+    engine.apply(batch).unwrap();
+    raise_heads(&*engine).unwrap();
+    drop(engine);
+    restored(&mut desk);
+    for (reader, name) in [(BOB, "m2"), (BOB, "m3"), (CAROL, "c1")] {
+        assert_eq!(desk.state(ALICE, reader, name), State::Accepted, "{name}");
+    }
+    assert_eq!(desk.comes(BOB, "phone").acks.first_gap(1), 1);
+    assert_eq!(desk.acks(BOB, "phone", &[1, 2, 3]), 3);
+    let next = desk.accepts(ALICE, BOB, "next", "hello").seq;
+    assert_eq!(next, 3 + SKIPPED + 1);
 }

@@ -129,14 +129,6 @@ impl Server {
         self.admin = admin;
     }
 
-    /// The same, with clients at this port.
-    pub async fn restart_at(&mut self, port: u16) {
-        self.arguments.push("--set".to_owned());
-        self.arguments
-            .push(format!("listen.public=127.0.0.1:{port}"));
-        self.restart().await;
-    }
-
     /// A device of a user of the seed configuration logs in.
     pub async fn login(&self, uid: u64, did: &str) -> Client {
         Client::login(self.public, &User::new(uid), did).await

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use crate::load::client::Pace;
 use crate::load::crew::Crew;
 use crate::load::ledger::Frees;
 use crate::load::plan::Flaky;
 use crate::load::temper::Traits;
 
 use super::{Played, Share, connect_all, measure};
+
+/// A flow sends no faster than this, nanoseconds for each message: a device that is away for a moment must not fall so far
+/// behind the other that the server gives messages up for it.
+const EVERY: f64 = 2e6;
 
 pub(super) fn play(crew: &mut Crew, plan: &Flaky, share: Share) -> Played {
     for pair in share.of(plan.pairs) {
@@ -31,7 +36,14 @@ pub(super) fn play(crew: &mut Crew, plan: &Flaky, share: Share) -> Played {
         crew.spoil(client, &traits(), plan.seed.wrapping_add(nth));
     }
     for flow in 0..crew.flows.len() {
-        crew.let_run(flow, None);
+        let start = crew.now;
+        crew.let_run(
+            flow,
+            Some(Pace {
+                start,
+                every: EVERY,
+            }),
+        );
     }
     measure(crew, Duration::ZERO, plan.time)
 }

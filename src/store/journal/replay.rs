@@ -99,7 +99,8 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
         );
         return Err(refusal(&folder.path(&of.name()), size, &why));
     }
-    if manifest.ended.is_none() {
+    // A store that has just begun has no records, and nothing to say.
+    if manifest.ended.is_none() && replayed.next > manifest.first {
         log::info!(
             "the store did not end in order: its log was read up to record {}",
             replayed.next - 1

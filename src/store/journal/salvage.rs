@@ -44,7 +44,7 @@ pub fn salvage(
         findings.damages.push(error.to_string());
         findings.damages.push(format!(
             "{path}: {} of {} dedupe entries are lost: a message that is sent again may be taken for a new one",
-            shelved.entries - rescued.entries,
+            shelved.entries.saturating_sub(rescued.entries),
             shelved.entries
         ));
         if rescued.entries > 0 {

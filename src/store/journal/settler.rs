@@ -103,6 +103,7 @@ impl Shared {
     ) -> Shared {
         let now = Instant::now();
         let current = log.place().0.segment;
+        let memory = overlay.bytes();
         let state = State {
             closed: closed.into_iter().map(|closed| (closed, now)).collect(),
             current,
@@ -123,7 +124,7 @@ impl Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
             done: Condvar::new(),
-            memory: AtomicUsize::new(0),
+            memory: AtomicUsize::new(memory),
         }
     }
 
@@ -277,7 +278,8 @@ impl Shared {
         }
     }
 
-    /// Makes a segment ready beforehand. Without room for that, the committer makes one when it needs it.
+    /// Makes a segment ready beforehand, of zeros only where there is plenty of room. An error is one of the disk, and
+    /// fails the store.
     fn make(&self, of: Identity) -> Result<(), EngineError> {
         let made = super::fill(self.bounds, &*self.folder)
             .and_then(|fill| Empty::make(&*self.folder, of, fill));

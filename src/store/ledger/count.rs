@@ -2,11 +2,17 @@
 
 use super::{Batch, Engine, EngineError, Ledger, record};
 
-/// How many rows wait in all inboxes, as the store says it; a store that does not is counted.
+/// How many rows wait in all inboxes, as the store says it; a store that does not, or not legibly, is counted.
 pub fn rows(engine: &dyn Engine) -> Result<i64, EngineError> {
-    match engine.get(record::ROWS_KEY)? {
-        Some(rows) => record::decode(record::ROWS_KEY, &rows),
-        None => count_rows(engine),
+    let said = engine.get(record::ROWS_KEY)?;
+    let said = said.map(|rows| record::decode(record::ROWS_KEY, &rows));
+    match said.transpose() {
+        Ok(Some(rows)) => Ok(rows),
+        Ok(None) => count_rows(engine),
+        Err(error) => {
+            log::error!("the rows are counted one by one: {error}");
+            count_rows(engine)
+        }
     }
 }
 
