@@ -8,12 +8,15 @@ mod rate;
 mod soak;
 mod storm;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::LoadError;
+use super::client::Pace;
 use super::crew::{Crew, Waited};
+use super::ledger::Frees;
 use super::plan::Mode;
 
 /// The part of a run that one thread does.
@@ -47,6 +50,37 @@ pub(super) fn play(crew: &mut Crew, mode: &Mode, share: Share) -> Played {
         Mode::Storm(it) => storm::play(crew, it, share),
         Mode::Flaky(it) => flaky::play(crew, it, share),
         Mode::Soak(it) => soak::play(crew, it, share),
+    }
+}
+
+/// Adds this thread's part of so many pairs: a reader with so many devices, and a sender with a window of messages that
+/// the server has not accepted.
+fn add_pairs(
+    crew: &mut Crew,
+    share: Share,
+    (pairs, devices, window): (usize, usize, usize),
+) -> Result<(), LoadError> {
+    for pair in share.of(pairs) {
+        let first = share.users_from + 2 * pair as u64;
+        let reader = crew.add_user(first)?;
+        for device in 0..devices {
+            crew.add_client(reader, device, 0);
+        }
+        let sender = crew.add_user(first + 1)?;
+        let client = crew.add_client(sender, 0, window);
+        crew.add_flow(client, reader, devices, Frees::Accept)?;
+    }
+    Ok(())
+}
+
+/// Lets the flows of this thread's pairs send, one message of each of all `pairs` in turn, so that all together are evenly
+/// spread.
+fn let_run_evenly(crew: &mut Crew, mine: Range<usize>, pairs: usize, per_second: f64) {
+    let gap = 1e9 / per_second;
+    let every = gap * pairs as f64;
+    for (flow, pair) in mine.enumerate() {
+        let start = crew.now + (gap * pair as f64) as u64;
+        crew.let_run(flow, Some(Pace { start, every }));
     }
 }
 

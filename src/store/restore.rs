@@ -92,10 +92,7 @@ pub fn raise_heads(engine: &dyn Engine) -> Result<(), EngineError> {
         }
         true
     })?;
-    let start: Seq = match engine.get(record::START_KEY)? {
-        Some(value) => record::decode(record::START_KEY, &value)?,
-        None => 0,
-    };
+    let start = start_of(engine)?;
     for (uid, rows) in rows {
         let key = record::user_key(uid);
         let inbox = match engine.get(&key)? {
@@ -152,14 +149,19 @@ pub fn skip_numbers(engine: &dyn Engine, by: Seq) -> Result<Stock, EngineError> 
         }
         engine.apply(batch)?;
     }
-    let start: Seq = match engine.get(record::START_KEY)? {
-        Some(value) => record::decode(record::START_KEY, &value)?,
-        None => 0,
-    };
+    let start = start_of(engine)?;
     let mut batch = Batch::default();
     let value = record::encode(&start.saturating_add(by))?;
     batch.put(record::START_KEY.to_vec(), value);
     engine.apply(batch)?;
     engine.flush()?;
     Ok(stock)
+}
+
+/// The number that the first message of a new reader comes after.
+fn start_of(engine: &dyn Engine) -> Result<Seq, EngineError> {
+    match engine.get(record::START_KEY)? {
+        Some(value) => record::decode(record::START_KEY, &value),
+        None => Ok(0),
+    }
 }

@@ -4,27 +4,17 @@ use std::time::Duration;
 
 use crate::load::client::Pace;
 use crate::load::crew::Crew;
-use crate::load::ledger::Frees;
 use crate::load::plan::Flaky;
 use crate::load::temper::Traits;
 
-use super::{Played, Share, connect_all, measure};
+use super::{Played, Share, add_pairs, connect_all, measure};
 
 /// A flow sends no faster than this, nanoseconds for each message: a device that is away for a moment must not fall so far
 /// behind the other that the server gives messages up for it.
 const EVERY: f64 = 2e6;
 
 pub(super) fn play(crew: &mut Crew, plan: &Flaky, share: Share) -> Played {
-    for pair in share.of(plan.pairs) {
-        let first = share.users_from + 2 * pair as u64;
-        let reader = crew.add_user(first)?;
-        for device in 0..plan.devices {
-            crew.add_client(reader, device, 0);
-        }
-        let sender = crew.add_user(first + 1)?;
-        let client = crew.add_client(sender, 0, plan.window);
-        crew.add_flow(client, reader, plan.devices, Frees::Accept)?;
-    }
+    add_pairs(crew, share, (plan.pairs, plan.devices, plan.window))?;
     // Everybody comes once before anything is sent: only devices that the server knows are promised a message.
     let is_there = connect_all(crew)?;
     crew.meet()?;

@@ -2,37 +2,20 @@
 
 use std::time::Duration;
 
-use crate::load::client::Pace;
 use crate::load::crew::Crew;
-use crate::load::ledger::Frees;
 use crate::load::plan::Soak;
 use crate::load::temper::Traits;
 
-use super::{Played, Share, connect_all};
+use super::{Played, Share, add_pairs, connect_all, let_run_evenly};
 
 pub(super) fn play(crew: &mut Crew, plan: &Soak, share: Share) -> Played {
-    let pairs = share.of(plan.pairs);
-    for pair in pairs.clone() {
-        let first = share.users_from + 2 * pair as u64;
-        let reader = crew.add_user(first)?;
-        for device in 0..plan.devices {
-            crew.add_client(reader, device, 0);
-        }
-        let sender = crew.add_user(first + 1)?;
-        let client = crew.add_client(sender, 0, plan.window);
-        crew.add_flow(client, reader, plan.devices, Frees::Accept)?;
-    }
+    add_pairs(crew, share, (plan.pairs, plan.devices, plan.window))?;
     let is_there = connect_all(crew)?;
     crew.meet()?;
     if !is_there {
         return Ok(None);
     }
-    let gap = 1e9 / plan.per_second;
-    let every = gap * plan.pairs as f64;
-    for (flow, pair) in pairs.enumerate() {
-        let start = crew.now + (gap * pair as f64) as u64;
-        crew.let_run(flow, Some(Pace { start, every }));
-    }
+    let_run_evenly(crew, share.of(plan.pairs), plan.pairs, plan.per_second);
     for client in 0..crew.clients.len() {
         let nth = (crew.stage.first_client + client) as u64;
         // Every fourth client behaves, so that there is always somebody who only suffers.
