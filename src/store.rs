@@ -9,6 +9,7 @@ pub mod health;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
+pub mod numbers;
 pub mod reader;
 pub mod record;
 pub mod restore;

@@ -9,7 +9,8 @@ use crate::metrics::Metrics;
 use crate::store::Engine;
 use crate::store::archive::{Counts, Decoder, Header};
 use crate::store::journal::Journal;
-use crate::store::restore::{self, NUMBERS_SKIPPED, RestoreError, Stock};
+use crate::store::numbers::{NUMBERS_SKIPPED, Stock, skip_numbers};
+use crate::store::restore::{self, RestoreError};
 
 use super::lock::DirLock;
 
@@ -122,7 +123,7 @@ fn fill(path: &Path, file: &Path) -> Result<Stock, String> {
     let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
     let engine = Journal::at(path, metrics).map_err(|e| named(e.into()))?;
     restore::replay(&mut backup, &engine).map_err(named)?;
-    let stock = restore::skip_numbers(&engine, NUMBERS_SKIPPED);
+    let stock = skip_numbers(&engine, NUMBERS_SKIPPED);
     let stock = stock.map_err(|e| named(e.into()))?;
     // It is opened once more, because a store that was written and cannot be opened is none.
     engine.reopen().map_err(|e| named(e.into()))?;

@@ -8,7 +8,7 @@ use crate::config::{Engine as EngineKind, Settings};
 use crate::metrics::Metrics;
 use crate::store::journal::{self, Findings, Journal, Place};
 use crate::store::ledger;
-use crate::store::restore::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
+use crate::store::numbers::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 use crate::store::{Engine, EngineError};
 
 use super::lock::DirLock;

@@ -1,19 +1,10 @@
-//! Puts a backup into an empty store, and keeps numbers that were given out after the backup from being given again.
+//! Puts a backup into an empty store.
 
-use std::collections::BTreeMap;
 use std::io::Read;
-
-use crate::id::{Seq, Uid};
-use crate::machine::inbox::Inbox;
-use crate::machine::ranges::Ranges;
 
 use super::archive::{Damage, Decoder};
 use super::ledger::write_layout;
 use super::{BATCH_MAX, Batch, Engine, EngineError, record};
-
-/// How far every sequence moves on in a restore. No reader gets as many messages between a backup and the loss of a disk;
-/// and a client that keeps numbers in doubles has room for two million restores.
-pub const NUMBERS_SKIPPED: Seq = 1 << 32;
 
 /// Bytes between two flushes.
 const FLUSH_EVERY: usize = 64 << 20;
@@ -30,15 +21,6 @@ pub enum RestoreError {
     /// The store failed.
     #[error("the store could not be written: {0}")]
     Store(#[from] EngineError),
-}
-
-/// What a store holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stock {
-    /// Messages that wait in inboxes.
-    pub rows: u64,
-    /// Users that the store knows.
-    pub users: u64,
 }
 
 /// Reads a backup to its end and keeps nothing of it.
@@ -80,88 +62,4 @@ pub fn replay(backup: &mut Decoder<impl Read>, engine: &dyn Engine) -> Result<()
 
 fn is_before_log(layout: &[u8]) -> bool {
     record::decode::<u32>(record::LAYOUT_KEY, layout) == Ok(record::LAYOUT_BEFORE_LOG)
-}
-
-/// Raises the head of every inbox to the last row that is there, where what the inbox says is older than its rows: with
-/// what was lost of it, they would count as passed.
-pub fn raise_heads(engine: &dyn Engine) -> Result<(), EngineError> {
-    let mut rows: BTreeMap<Uid, Ranges> = BTreeMap::new();
-    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |key, _| {
-        if let Some((uid, seq)) = record::row_place(key) {
-            rows.entry(uid).or_default().insert(seq, seq);
-        }
-        true
-    })?;
-    let start = start_of(engine)?;
-    for (uid, rows) in rows {
-        let key = record::user_key(uid);
-        let inbox = match engine.get(&key)? {
-            Some(value) => record::decode::<Inbox>(&key, &value),
-            None => Ok(Inbox::after(start)),
-        };
-        match inbox {
-            Ok(mut inbox) if rows.last() > Some(inbox.head()) => {
-                inbox.reach(&rows);
-                let mut batch = Batch::default();
-                batch.put(key, record::encode(&inbox)?);
-                engine.apply(batch)?;
-            }
-            Ok(_) => {}
-            // It costs its user only.
-            Err(error) => log::error!("left as it is: {error}"),
-        }
-    }
-    engine.flush()
-}
-
-/// Moves every sequence on by `by`, those of users who are not known yet among them, and says what the store holds.
-///
-/// A number that was given out after the backup would otherwise stand for another message, and a client that remembers
-/// it would acknowledge with `up_to` what it has not seen.
-pub fn skip_numbers(engine: &dyn Engine, by: Seq) -> Result<Stock, EngineError> {
-    let mut stock = Stock::default();
-    engine.scan(&[record::INBOX], &[record::INBOX + 1], &mut |_, _| {
-        stock.rows += 1;
-        true
-    })?;
-    let mut from = vec![record::USER];
-    loop {
-        let mut users = Vec::new();
-        engine.scan(&from, &[record::USER + 1], &mut |key, value| {
-            users.push((key.to_vec(), value.to_vec()));
-            users.len() < BATCH_MAX
-        })?;
-        let Some((last, _)) = users.last() else {
-            break;
-        };
-        from = [last, &[0][..]].concat();
-        let mut batch = Batch::default();
-        for (key, value) in users {
-            stock.users += 1;
-            match record::decode::<Inbox>(&key, &value) {
-                Ok(mut inbox) => {
-                    inbox.skip(by);
-                    batch.put(key, record::encode(&inbox)?);
-                }
-                // It was damaged before the backup, and costs its user only.
-                Err(error) => log::error!("left as it is: {error}"),
-            }
-        }
-        engine.apply(batch)?;
-    }
-    let start = start_of(engine)?;
-    let mut batch = Batch::default();
-    let value = record::encode(&start.saturating_add(by))?;
-    batch.put(record::START_KEY.to_vec(), value);
-    engine.apply(batch)?;
-    engine.flush()?;
-    Ok(stock)
-}
-
-/// The number that the first message of a new reader comes after.
-fn start_of(engine: &dyn Engine) -> Result<Seq, EngineError> {
-    match engine.get(record::START_KEY)? {
-        Some(value) => record::decode(record::START_KEY, &value),
-        None => Ok(0),
-    }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use yizhan::message::State;
 use yizhan::store::Batch;
+use yizhan::store::numbers::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 use yizhan::store::record;
-use yizhan::store::restore::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 
 use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, attach, forgotten};
 use super::house::House;
