@@ -116,17 +116,7 @@ async fn many_senders_to_one_reader_and_several_devices_are_options_of_pairs() {
 #[tokio::test]
 async fn a_rate_is_kept_by_a_server_that_can() {
     let server = Server::start(&[]).await;
-    let args = [
-        "rate",
-        "--per-second",
-        "200",
-        "--pairs",
-        "4",
-        "--seconds",
-        "1",
-        "--warm-up",
-        "0.2",
-    ];
+    let args = words("rate --per-second 200 --pairs 4 --seconds 1 --warm-up 0.2");
     let report = report(&server, &args).await;
     adds_up(&report, 1);
     let sent = count(&report, "sent");
@@ -173,14 +163,7 @@ async fn messages_to_absent_readers_wait_and_are_taken() {
 #[tokio::test]
 async fn readers_who_stay_away_leave_their_messages_to_wait() {
     let server = Server::start(&[]).await;
-    let args = [
-        "offline",
-        "--messages",
-        "100",
-        "--readers",
-        "5",
-        "--stay-away",
-    ];
+    let args = words("offline --messages 100 --readers 5 --stay-away");
     let report = report(&server, &args).await;
     assert_eq!(count(&report, "accepted"), 100);
     assert_eq!(count(&report, "delivered"), 0);
@@ -214,7 +197,7 @@ async fn clients_that_are_cut_at_once_come_back_and_miss_nothing() {
 #[tokio::test]
 async fn flaky_clients_lose_nothing_by_their_own_fault() {
     let server = Server::start(&[]).await;
-    let args = ["flaky", "--pairs", "6", "--seconds", "4", "--seed", "7"];
+    let args = words("flaky --pairs 6 --seconds 4 --seed 7");
     let report = report(&server, &args).await;
     assert!(count(&report, "logins") > 18, "nobody left and came back");
     adds_up(&report, 2);
@@ -361,15 +344,7 @@ async fn what_cannot_begin_is_said_in_one_line() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_waited_for_and_then_given_up() {
     let server = Server::start(&[]).await;
-    let args = [
-        "pairs",
-        "--pairs",
-        "1",
-        "--patience",
-        "0.2",
-        "--server",
-        "ws://127.0.0.1:9",
-    ];
+    let args = words("pairs --pairs 1 --patience 0.2 --server ws://127.0.0.1:9");
     let output = load(&server, &args).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(one_line(&output).contains("no login at 127.0.0.1:9"));
@@ -518,6 +493,11 @@ async fn report(server: &Server, args: &[&str]) -> Value {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["kept"], true);
     report
+}
+
+/// Arguments as they are typed.
+fn words(typed: &str) -> Vec<&str> {
+    typed.split(' ').collect()
 }
 
 async fn load(server: &Server, args: &[&str]) -> Output {

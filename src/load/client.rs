@@ -41,7 +41,7 @@ pub(super) struct Client {
     /// Acknowledgements that are not answered, and those that wait for some to be.
     pub(super) acks_open: usize,
     pub(super) held_acks: VecDeque<u64>,
-    /// Whether acknowledgements of an earlier connection count is not asked by another login before.
+    /// Before this time it does not log in again to learn whether acknowledgements of an earlier connection count.
     pub(super) doubts_until: u64,
     pub(super) temper: Option<Temper>,
     /// Messages from before the run wait for it.

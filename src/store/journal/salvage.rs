@@ -180,7 +180,7 @@ fn is_begun(place: &Place, of: Identity) -> bool {
     bytes.is_ok_and(|bytes| bytes.iter().skip(HEADER).any(|byte| *byte != 0))
 }
 
-/// Makes the new segment the log, and lets go of the others, which the base does not name any more.
+/// Gives the new segment its name. The others stay until a start removes them: the base does not name them any more.
 fn adopt(place: &Place, manifest: &Manifest) -> Result<(), EngineError> {
     let of = Identity {
         store: manifest.store,
