@@ -22,7 +22,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Writes that one [`Engine::apply`] may hold. sled 0.34 leaks beyond about 600.
+/// Writes that every engine takes in one [`Engine::apply`]. sled 0.34 leaks beyond about 600.
 pub const BATCH_MAX: usize = 256;
 
 /// Why a store did not do it.
@@ -49,7 +49,12 @@ pub trait Engine: Send + Sync {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), EngineError>;
 
-    /// Writes all of a batch of at most [`BATCH_MAX`] or none of it, visible at once and durable after the next flush.
+    /// How many writes a batch may hold.
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    /// Writes all of a batch or none of it, visible at once and durable after the next flush.
     fn apply(&self, batch: Batch) -> Result<(), EngineError>;
 
     /// Returns when everything applied before is on the disk.

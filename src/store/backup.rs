@@ -126,6 +126,10 @@ impl Engine for Recorder {
         self.inner.scan(from, to, visit)
     }
 
+    fn batch_max(&self) -> usize {
+        self.inner.batch_max()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut state = self.state.lock();
         state.sound()?;

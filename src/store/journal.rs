@@ -3,7 +3,7 @@
 //! before that, and never come so far.
 //!
 //! - `segment`, `log`: the files of the log and the end that is written.
-//! - `overlay`: what was written and is not settled.
+//! - `overlay`: what was written and is not settled; `memtable`: the dedupe entries among it.
 //! - `settler`: the thread that moves it into the base, and lets go of segments.
 //! - `replay`: what is read when the store is opened.
 //! - `manifest`: what the base says of the log and the runs.
@@ -12,6 +12,7 @@
 mod check;
 mod log;
 mod manifest;
+mod memtable;
 mod overlay;
 mod replay;
 mod salvage;
@@ -44,6 +45,8 @@ pub use salvage::salvage;
 
 /// The file of the log that a salvage writes, until it is one of the log.
 const SALVAGED: &str = "salvaged";
+/// Writes of a batch, so many that a commit hardly ever needs two: an inbox is written once with each.
+const BATCH: usize = 2048;
 /// Entries of the overlay that a scan takes at once.
 const SCAN_STEP: usize = 512;
 
@@ -55,6 +58,9 @@ pub type Forgets = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 pub struct Bounds {
     /// A segment of so many bytes is closed.
     pub segment: u64,
+    /// So is one with so many removals of what the base may have, and does not rest: they are small in the log and large
+    /// in memory.
+    pub removals: usize,
     /// A closed segment is settled after this long.
     pub rest: Duration,
     /// What is not settled may take this many bytes of memory before it is settled sooner, and this many before commits
@@ -70,6 +76,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             segment: 8 << 20,
+            removals: 32 << 10,
             rest: Duration::from_secs(3),
             memory: (64 << 20, 256 << 20),
             log: (192 << 20, 768 << 20),
@@ -181,6 +188,10 @@ impl Engine for Journal {
         self.with(|open| open.scan(from, to, visit))
     }
 
+    fn batch_max(&self) -> usize {
+        BATCH
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         if batch.is_empty() {
             return Ok(());
@@ -199,7 +210,12 @@ impl Engine for Journal {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        self.with(|open| open.shared.flush(&mut open.shared.log.lock(), Log::flush))
+        self.with(|open| {
+            let (shared, bounds) = (&open.shared, &self.bounds);
+            let mut log = shared.log.lock();
+            let full = shared.overlay.read().removals() >= bounds.removals;
+            shared.flush(&mut log, if full { Log::end } else { Log::flush })
+        })
     }
 
     fn reopen(&self) -> Result<(), EngineError> {

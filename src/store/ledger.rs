@@ -1,6 +1,6 @@
 //! The rules of committing, over any engine: what each request reads, what it writes, and who hears of it.
 //!
-//! A batch of requests becomes engine batches of at most [`BATCH_MAX`] writes. All writes of one message stand in the
+//! A batch of requests becomes engine batches of at most [`Engine::batch_max`] writes. All writes of one message stand in the
 //! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
 //! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
@@ -28,7 +28,7 @@ use crate::message::{
 };
 
 use super::record::{self, RowRef};
-use super::{BATCH_MAX, Batch, Engine, EngineError};
+use super::{Batch, Engine, EngineError};
 
 pub use count::{count_rows, recount_rows, rows};
 pub use layout::{prepare, write_layout};
@@ -460,7 +460,7 @@ impl Ledger {
 
     /// Makes sure that `writes` more, the inboxes they belong to, and the count of rows fit the batch at hand.
     fn make_room(&mut self, writes: usize) -> Result<(), EngineError> {
-        if self.batch.len() + self.dirty.len() + writes + 2 > BATCH_MAX {
+        if self.batch.len() + self.dirty.len() + writes + 2 > self.engine.batch_max() {
             self.apply()?;
         }
         Ok(())

@@ -17,6 +17,7 @@ pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 /// So small that a few batches close a segment.
 pub(crate) const BOUNDS: Bounds = Bounds {
     segment: 700,
+    removals: 30,
     rest: Duration::ZERO,
     memory: (1 << 20, 4 << 20),
     log: (1 << 20, 4 << 20),

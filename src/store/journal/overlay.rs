@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::store::Write;
+use crate::store::record::DEDUPE;
+
+use super::memtable::Memtable;
+use super::shelf::is_dedupe;
 
 /// What an entry takes besides its key and value, bytes.
 const OVERHEAD: usize = 120;
@@ -13,8 +17,11 @@ const TABLES: usize = 257;
 /// An ordered map of what was written to keys, removals among it.
 #[derive(Debug)]
 pub(super) struct Overlay {
+    /// Dedupe entries; everything else is in the tables.
+    pub(super) dedupe: Memtable,
     tables: Vec<BTreeMap<Vec<u8>, Slot>>,
     bytes: usize,
+    removals: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -39,18 +46,32 @@ pub(super) struct Walk {
 impl Overlay {
     pub(super) fn new() -> Overlay {
         Overlay {
+            dedupe: Memtable::default(),
             tables: std::iter::repeat_with(BTreeMap::new).take(TABLES).collect(),
             bytes: 0,
+            removals: 0,
         }
     }
 
     /// What it takes, bytes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.dedupe.bytes()
+    }
+
+    /// How many removals it took in that the base has to hear of, since they were last taken.
+    pub(super) fn removals(&self) -> usize {
+        self.removals
+    }
+
+    pub(super) fn take_removals(&mut self) -> usize {
+        std::mem::take(&mut self.removals)
     }
 
     /// The latest write to a key, if it is here.
     pub(super) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        if is_dedupe(key) {
+            return self.dedupe.get(key);
+        }
         let slot = self.tables[table_of(key)].get(key)?;
         Some(slot.value.as_deref())
     }
@@ -58,6 +79,9 @@ impl Overlay {
     /// Takes in a write of the record of that number.
     pub(super) fn write(&mut self, write: Write, number: u64) {
         let Write { key, value, is_new } = write;
+        if is_dedupe(&key) {
+            return self.dedupe.write(&key, value.as_deref());
+        }
         let table = &mut self.tables[table_of(&key)];
         let size = value.as_ref().map_or(0, Vec::len);
         if let Some(slot) = table.get_mut(&key) {
@@ -68,6 +92,7 @@ impl Overlay {
                 return;
             }
             self.bytes += size;
+            self.removals += usize::from(value.is_none());
             (slot.value, slot.number) = (value, number);
             return;
         }
@@ -75,6 +100,7 @@ impl Overlay {
             return;
         }
         self.bytes += key.len() + size + OVERHEAD;
+        self.removals += usize::from(value.is_none());
         let slot = Slot {
             value,
             number,
@@ -85,17 +111,26 @@ impl Overlay {
 
     /// At most `limit` entries from `from` to `to`, both included; whether there may be more of them.
     pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> (Vec<Entry>, bool) {
-        let tables = &self.tables[table_of(from)..=table_of(to)];
+        let dedupe = table_of(&[DEDUPE]);
         let bounds = (Bound::Included(from), Bound::Included(to));
-        let entries = tables.iter().flat_map(|t| t.range::<[u8], _>(bounds));
         let entry = |(key, slot): (&Vec<u8>, &Slot)| (key.clone(), slot.value.clone());
-        let found: Vec<Entry> = entries.take(limit).map(entry).collect();
+        let mut found: Vec<Entry> = Vec::new();
+        for table in table_of(from)..=table_of(to) {
+            let room = limit - found.len();
+            match table == dedupe {
+                true => found.extend(self.dedupe.range(from, to, room)),
+                false => {
+                    let entries = self.tables[table].range::<[u8], _>(bounds);
+                    found.extend(entries.take(room).map(entry));
+                }
+            }
+        }
         let more = found.len() == limit;
         (found, more)
     }
 
-    /// The next entries that were written last before record `before`, in key order; none behind the last. From here on
-    /// the base may have them.
+    /// The next entries of the tables that were written last before record `before`, in key order; none behind the last.
+    /// From here on the base may have them.
     pub(super) fn settling(
         &mut self,
         walk: &mut Walk,
@@ -112,7 +147,7 @@ impl Overlay {
         more.then_some(found)
     }
 
-    /// Drops the next entries that were written last before record `before`; false behind the last.
+    /// Drops the next entries of the tables that were written last before record `before`; false behind the last.
     pub(super) fn settled(&mut self, walk: &mut Walk, before: u64, limit: usize) -> bool {
         let mut found = Vec::new();
         let more = self.step(walk, limit, |key, slot| {

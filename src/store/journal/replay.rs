@@ -75,6 +75,7 @@ pub(super) fn replay(folder: &dyn Folder, manifest: &Manifest) -> Result<Replaye
             let why = "a record is whole and holds no writes";
             refusal(&path(), at, why)
         })?;
+        replayed.overlay.dedupe.close(contents.next);
         replayed.next = contents.next;
         replayed.closed.push(Closed {
             segment,

@@ -13,14 +13,15 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::metrics::Metrics;
 use crate::store::files::Folder;
-use crate::store::runs::{Builder, Merge};
+use crate::store::runs::{Merge, Run};
 use crate::store::{BATCH_MAX, Batch, EngineError};
 
 use super::log::{Closed, Empty, Log};
 use super::manifest::Manifest;
-use super::overlay::{Entry, Overlay, Walk};
+use super::memtable;
+use super::overlay::{Overlay, Walk};
 use super::segment::Identity;
-use super::shelf::{Shelf, is_dedupe};
+use super::shelf::Shelf;
 use super::{Bounds, Forgets};
 
 /// Entries of the overlay that are looked at under one lock.
@@ -51,7 +52,8 @@ pub(super) struct Shared {
 }
 
 struct State {
-    closed: VecDeque<(Closed, Instant)>,
+    /// Each with the time it rests from, or none if it is due at once.
+    closed: VecDeque<(Closed, Option<Instant>)>,
     /// The segment that is written.
     current: u64,
     ready: Option<Empty>,
@@ -105,7 +107,10 @@ impl Shared {
         let current = log.place().0.segment;
         let memory = overlay.bytes();
         let state = State {
-            closed: closed.into_iter().map(|closed| (closed, now)).collect(),
+            closed: closed
+                .into_iter()
+                .map(|closed| (closed, Some(now)))
+                .collect(),
             current,
             ready: None,
             making: false,
@@ -216,10 +221,15 @@ impl Shared {
 
     /// A segment was closed, and the one behind it is there.
     fn closed(&self, closed: Closed) {
-        let memory = self.overlay.read().bytes();
+        let (memory, removals) = {
+            let mut overlay = self.overlay.write();
+            overlay.dedupe.close(closed.next);
+            (overlay.bytes(), overlay.take_removals())
+        };
         self.memory.store(memory, Ordering::Relaxed);
+        let rests = removals < self.bounds.removals;
         let mut state = self.state.lock();
-        state.closed.push_back((closed, Instant::now()));
+        state.closed.push_back((closed, rests.then(Instant::now)));
         self.metrics.unsettled(memory, state.log_bytes());
         self.work.notify_all();
     }
@@ -298,7 +308,7 @@ impl Shared {
         let begun = Instant::now();
         let (shelf, before) = (&self.shelf, last.next);
         let mut manifest = settler.manifest.clone();
-        let (mut batch, mut run) = (Batch::default(), None);
+        let mut batch = Batch::default();
         let mut walk = Walk::default();
         loop {
             let entries = self.overlay.write().settling(&mut walk, before, STEP);
@@ -309,11 +319,15 @@ impl Shared {
             if self.state.lock().stops {
                 return Ok(());
             }
-            for entry in entries {
-                self.settle_entry(entry, &mut manifest, &mut batch, &mut run)?;
+            for (key, value) in entries {
+                match value {
+                    Some(value) => batch.put(key, value),
+                    None => batch.delete(key),
+                }
+                self.pass_on(&mut batch)?;
             }
         }
-        let run = run.map(Builder::finish).transpose()?;
+        let run = self.settle_dedupe(before, &mut manifest, &mut batch)?;
         // What was written over or removed meanwhile was passed over. It may go from the log only when what stands in its
         // place is there to stay.
         self.flush(&mut self.log.lock(), Log::flush)?;
@@ -328,6 +342,7 @@ impl Shared {
         }
         let mut walk = Walk::default();
         while self.overlay.write().settled(&mut walk, before, STEP) {}
+        while self.overlay.write().dedupe.settled(before, STEP) {}
         let gone = {
             let memory = self.overlay.read().bytes();
             self.memory.store(memory, Ordering::Relaxed);
@@ -345,39 +360,38 @@ impl Shared {
         Ok(())
     }
 
-    fn settle_entry(
+    /// Writes a run of the dedupe entries of all segments before that record, if they have any.
+    fn settle_dedupe(
         &self,
-        (key, value): Entry,
+        before: u64,
         manifest: &mut Manifest,
         batch: &mut Batch,
-        run: &mut Option<Builder>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Run>, EngineError> {
         let shelf = &self.shelf;
-        if is_dedupe(&key) {
-            let run = match run {
-                Some(run) => run,
-                None => {
-                    let number = manifest.next_run;
-                    manifest.next_run += 1;
-                    run.insert(shelf.runs.begin(number)?)
-                }
-            };
-            run.add(&key, value.as_deref())?;
+        let parts = self.overlay.read().dedupe.settling(before);
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let mut run = shelf.runs.begin(manifest.next_run)?;
+        manifest.next_run += 1;
+        memtable::merged(&parts, |key, value| {
+            run.add(key, value)?;
             if !shelf.base_has_dedupe {
                 return Ok(());
             }
             // What an older store has under the key must not come back when the run's removal is merged away.
-            batch.delete(key);
-        } else {
-            match value {
-                Some(value) => batch.put(key, value),
-                None => batch.delete(key),
-            }
+            batch.delete(key.to_vec());
+            self.pass_on(batch)
+        })?;
+        run.finish().map(Some)
+    }
+
+    /// Gives the base the batch when it is full but for the manifest.
+    fn pass_on(&self, batch: &mut Batch) -> Result<(), EngineError> {
+        match batch.len() == BATCH_MAX - 1 {
+            true => self.shelf.base.apply(std::mem::take(batch)),
+            false => Ok(()),
         }
-        if batch.len() == BATCH_MAX - 1 {
-            shelf.base.apply(std::mem::take(batch))?;
-        }
-        Ok(())
     }
 
     /// Takes a step of a merge that is due; false if none is.
@@ -415,7 +429,8 @@ impl State {
     /// Up to where it is time to settle.
     fn due(&self, bounds: &Bounds, memory: usize) -> Option<Closed> {
         let pressed = memory > bounds.memory.0 || self.log_bytes() > bounds.log.0;
-        let rested = |at: &Instant| pressed || at.elapsed() >= bounds.rest;
+        let rested =
+            |at: &Option<Instant>| pressed || at.is_none_or(|at| at.elapsed() >= bounds.rest);
         let due = self.closed.iter().take_while(|(_, at)| rested(at));
         due.last().map(|(closed, _)| *closed)
     }
