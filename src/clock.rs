@@ -86,8 +86,13 @@ impl Clock {
 
     /// Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
-        let elapsed = self.0.elapsed();
-        self.0.pace.read().at(elapsed) / 1000
+        self.ms_at(Instant::now())
+    }
+
+    /// Unix milliseconds at an instant that has just been.
+    pub fn ms_at(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.0.started);
+        self.0.pace.read().at(elapsed.as_micros() as u64) / 1000
     }
 
     /// The wall's Unix milliseconds, which may jump.

@@ -54,6 +54,11 @@ pub trait Engine: Send + Sync {
         BATCH_MAX
     }
 
+    /// Whether entries of the dedupe index leave by themselves when their time is over.
+    fn forgets_dedupe(&self) -> bool {
+        false
+    }
+
     /// Writes all of a batch or none of it, visible at once and durable after the next flush.
     fn apply(&self, batch: Batch) -> Result<(), EngineError>;
 
@@ -86,6 +91,14 @@ struct Write {
 }
 
 impl Batch {
+    /// An empty one with room for so many writes.
+    pub fn with_capacity(writes: usize) -> Batch {
+        Batch {
+            writes: Vec::with_capacity(writes),
+            places: HashMap::with_capacity_and_hasher(writes, BuildHasherDefault::default()),
+        }
+    }
+
     /// Sets a key.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.write(key, Some(value), false);

@@ -32,13 +32,19 @@ pub struct Delivery {
 pub struct Link(JoinHandle<()>);
 
 impl Delivery {
-    /// Starts a delivery whose first copy leaves now, on the thread of its device.
-    pub fn start(slot: Slot, schedule: Schedule, device: Addr<Device>, counted: Counted) -> Link {
+    /// Starts a delivery whose first copy left at `started`, on the thread of its device.
+    pub fn start(
+        slot: Slot,
+        schedule: Schedule,
+        device: Addr<Device>,
+        counted: Counted,
+        started: Instant,
+    ) -> Link {
         let delivery = Delivery {
             machine: Machine::after_first(schedule),
             slot,
             device,
-            started: Instant::now(),
+            started,
             _counted: counted,
         };
         Link(actix::spawn(delivery.walk()))

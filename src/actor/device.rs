@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::code::Code;
@@ -65,6 +66,8 @@ pub struct Device {
     deliveries: HashMap<Slot, Link, RandomState>,
     trips: HashMap<Slot, Arc<Trip>>,
     timer: Option<(u64, SpawnHandle)>,
+    /// When the message that is handled was begun: the time is read once for each.
+    turn: Instant,
     online: Option<(Epoch, Counted)>,
 }
 
@@ -156,6 +159,7 @@ impl Device {
             deliveries: HashMap::default(),
             trips: HashMap::new(),
             timer: None,
+            turn: Instant::now(),
             online: None,
         }
         .start();
@@ -164,8 +168,15 @@ impl Device {
         me
     }
 
+    /// Begins a turn; returns its time.
+    fn begin(&mut self) -> u64 {
+        self.turn = Instant::now();
+        self.now()
+    }
+
+    /// The time of the turn.
     fn now(&self) -> u64 {
-        self.services.clock.now_ms()
+        self.services.clock.ms_at(self.turn)
     }
 
     /// Tells the machine what the adapters have taken since it was asked last.
@@ -191,24 +202,30 @@ impl Device {
             self.machine.alive();
         }
         self.machine.watch(now);
-        let deadline = self.machine.deadline();
-        if self.timer.as_ref().map(|(at, _)| *at) == deadline {
+        self.set_timer(now, ctx);
+    }
+
+    /// Sees to it that the machine's deadline is not missed. A timer that is too early is left: deadlines are put off with
+    /// nearly every message, and what is set off for nothing looks again.
+    fn set_timer(&mut self, now: u64, ctx: &mut Context<Self>) {
+        let Some(at) = self.machine.deadline() else {
             return;
-        }
-        if let Some((_, timer)) = self.timer.take() {
+        };
+        if let Some((set, timer)) = self.timer {
+            if set <= at {
+                return;
+            }
             ctx.cancel_future(timer);
         }
-        if let Some(at) = deadline {
-            let wait = Duration::from_millis(at.saturating_sub(self.now()));
-            let timer = ctx.run_later(wait, |device, ctx| {
-                device.timer = None;
-                device.catch_up();
-                let now = device.now();
-                device.machine.tick(now);
-                device.settle(now, ctx);
-            });
-            self.timer = Some((at, timer));
-        }
+        let wait = Duration::from_millis(at.saturating_sub(now));
+        let timer = ctx.run_later(wait, |device, ctx| {
+            device.timer = None;
+            device.catch_up();
+            let now = device.begin();
+            device.machine.tick(now);
+            device.settle(now, ctx);
+        });
+        self.timer = Some((at, timer));
     }
 
     fn obey(&mut self, effect: Effect, ctx: &mut Context<Self>) {
@@ -275,7 +292,7 @@ impl Device {
             Effect::Walk(slot) => {
                 let counted = self.services.metrics.in_flight();
                 let schedule = self.services.schedule.clone();
-                let delivery = Delivery::start(slot, schedule, ctx.address(), counted);
+                let delivery = Delivery::start(slot, schedule, ctx.address(), counted, self.turn);
                 self.deliveries.insert(slot, delivery);
             }
             Effect::Halt { slot, parked } => {
@@ -316,10 +333,10 @@ impl Device {
         let asker = Asker::Device {
             device: me.clone(),
             ticket,
-            at: Instant::now(),
+            at: self.turn.into_std(),
         };
         if let Err((_, Asker::Device { ticket, .. })) = self.services.commits.submit(asker, op) {
-            self.machine.busy(self.services.clock.now_ms(), ticket);
+            self.machine.busy(self.now(), ticket);
         }
     }
 
@@ -328,8 +345,7 @@ impl Device {
             return;
         };
         if let Err((_, (_, ticket))) = self.services.reads.submit((me.clone(), ticket), read) {
-            let now = self.services.clock.now_ms();
-            self.machine.page(now, ticket, Err(Code::Busy));
+            self.machine.page(self.now(), ticket, Err(Code::Busy));
         }
     }
 
@@ -344,8 +360,7 @@ impl Device {
         if targets.is_empty() {
             trip.settle();
         }
-        let now = self.services.clock.now_ms();
-        self.machine.relayed(now, &signal, targets.len());
+        self.machine.relayed(self.now(), &signal, targets.len());
         for device in targets {
             device.post(Letter::Signal(trip.clone()));
         }
@@ -392,7 +407,8 @@ impl Handler<Connect> for Device {
         );
         self.catch_up();
         self.machine.connect(connect.epoch, connect.pass);
-        self.settle(self.now(), ctx);
+        let now = self.begin();
+        self.settle(now, ctx);
     }
 }
 
@@ -401,7 +417,7 @@ impl Handler<Ask> for Device {
 
     fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) {
         self.catch_up();
-        let now = self.now();
+        let now = self.begin();
         for command in ask.commands {
             self.machine.command(now, ask.epoch, command);
         }
@@ -414,7 +430,7 @@ impl Handler<Renew> for Device {
 
     fn handle(&mut self, renew: Renew, ctx: &mut Context<Self>) {
         self.catch_up();
-        let now = self.now();
+        let now = self.begin();
         self.machine
             .renew(now, renew.epoch, renew.pass, renew.expire_at);
         self.settle(now, ctx);
@@ -430,7 +446,7 @@ impl Handler<Wake> for Device {
         };
         let letters = me.collect();
         self.catch_up();
-        let now = self.now();
+        let now = self.begin();
         let trips = &mut self.trips;
         mailroom::open(letters, &mut self.machine, now, |slot, trip| {
             trips.insert(slot, trip);
@@ -452,7 +468,8 @@ impl Handler<Report> for Device {
                 self.connections.remove(&epoch);
             }
         }
-        self.settle(self.now(), ctx);
+        let now = self.begin();
+        self.settle(now, ctx);
     }
 }
 
@@ -461,7 +478,7 @@ impl Handler<Resend> for Device {
 
     fn handle(&mut self, resend: Resend, ctx: &mut Context<Self>) {
         self.catch_up();
-        let now = self.now();
+        let now = self.begin();
         if self.machine.resend(now, resend.slot, resend.last) == Resent::Written {
             self.services.metrics.redelivered();
         }
@@ -480,6 +497,7 @@ impl Handler<Drain> for Device {
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) {
         self.machine.drain();
-        self.settle(self.now(), ctx);
+        let now = self.begin();
+        self.settle(now, ctx);
     }
 }

@@ -60,12 +60,13 @@ impl Outlet<Asker> for Dispatch {
                 touched.push(device.clone());
             }
         };
-        let mut requests = Vec::new();
+        let (now, mut requests) = (Instant::now(), Vec::new());
         for (asker, answer) in answers {
             match asker {
                 Asker::Device { device, ticket, at } => {
                     if matches!(answer, Answer::Accepted(_)) {
-                        self.metrics.answered_accept(at.elapsed());
+                        self.metrics
+                            .answered_accept(now.saturating_duration_since(at));
                     }
                     leave(&device, Letter::Answer(ticket, answer));
                 }

@@ -116,14 +116,13 @@ fn upgrade(
 }
 
 impl Socket {
-    fn write(&self, event: &Event, ctx: &mut WebsocketContext<Self>) {
+    fn write(&self, event: &Event, now: u64, ctx: &mut WebsocketContext<Self>) {
         // Nothing follows the close frame.
         if self.closing {
             return;
         }
         // It may have waited here for longer than it may wait.
-        let services = &self.state.services;
-        let Some(event) = event.unexpired(services.clock.now_ms(), services.rules.ttl_ms) else {
+        let Some(event) = event.unexpired(now, self.state.services.rules.ttl_ms) else {
             return;
         };
         let frame = self.dialect.borrow_mut().encode(&event);
@@ -133,10 +132,11 @@ impl Socket {
     }
 
     fn write_all(&mut self, taken: Taken, ctx: &mut WebsocketContext<Self>) {
+        let now = self.state.services.clock.now_ms();
         for event in &taken.events {
             match event {
                 Event::Close(close) => self.close(*close, ctx),
-                event => self.write(event, ctx),
+                event => self.write(event, now, ctx),
             }
         }
         if taken.wanted
@@ -162,7 +162,7 @@ impl Socket {
     fn fault(&self, fault: Fault, ctx: &mut WebsocketContext<Self>) {
         self.state.services.metrics.refused(fault.code);
         let server_ts = self.state.services.clock.now_ms();
-        self.write(&Event::Error { fault, server_ts }, ctx);
+        self.write(&Event::Error { fault, server_ts }, server_ts, ctx);
     }
 
     fn report(&self, report: Report) {
@@ -384,7 +384,6 @@ impl StreamHandler<Taken> for Socket {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        self.heard = Instant::now();
         self.verdict.heard();
         match message {
             Ok(Message::Text(text)) => self.text(&text, ctx),
@@ -411,9 +410,12 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             Ok(Message::Nop) => {}
             Err(error) => self.unreadable(&error, ctx),
         }
-        // Nothing that waits is carried out while this actor stops; its end hands over what is left.
-        if self.verdict.is_caught_up() && !ctx.state().stopping() {
-            self.ask(ctx);
+        if self.verdict.is_caught_up() {
+            self.heard = Instant::now();
+            // Nothing that waits is carried out while this actor stops; its end hands over what is left.
+            if !ctx.state().stopping() {
+                self.ask(ctx);
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Match {
 /// How many acknowledged items with a copy outstanding, or that a client may ask for again, are remembered.
 ///
 /// A client that repeats an acknowledgement after this many others is told 404, which is final as well.
-const SETTLED_MAX: usize = 1024;
+const SETTLED_MAX: usize = 256;
 
 /// What one connection was sent.
 #[derive(Clone, Debug, Default)]
@@ -108,11 +108,11 @@ impl SentLog {
             };
             if entry.texts < entry.copies {
                 entry.texts += 1;
-                let item = *item;
+                let (item, order) = (*item, entry.order);
                 if std::mem::replace(&mut entry.acked, true) {
                     return Some(Match::Again(item));
                 }
-                self.settle(item);
+                self.remember(item, order);
                 return Some(Match::First(item));
             }
         }
@@ -125,7 +125,8 @@ impl SentLog {
         if let Some(entry) = self.entries.get_mut(&item)
             && !std::mem::replace(&mut entry.acked, true)
         {
-            self.settle(item);
+            let order = entry.order;
+            self.remember(item, order);
         }
     }
 
@@ -138,13 +139,16 @@ impl SentLog {
         }
     }
 
-    /// Nothing more is sent of this item, or it is acknowledged. What is remembered of such items has a bound: the
-    /// oldest go first.
+    /// Nothing more is sent of this item.
     pub fn settle(&mut self, item: Item) {
-        let Some(entry) = self.entries.get(&item) else {
-            return;
-        };
-        self.settled.push_back((item, entry.order));
+        if let Some(entry) = self.entries.get(&item) {
+            self.remember(item, entry.order);
+        }
+    }
+
+    /// What is remembered of items that are acknowledged, or that nothing more is sent of, has a bound: the oldest go first.
+    fn remember(&mut self, item: Item, order: u64) {
+        self.settled.push_back((item, order));
         if self.settled.len() <= SETTLED_MAX {
             return;
         }
@@ -159,11 +163,10 @@ impl SentLog {
         if owed || entry.get().order != order {
             return;
         }
-        let entry = entry.remove();
-        if let Some(items) = self.by_id.get_mut(&entry.id) {
-            items.retain(|item| *item != oldest);
-            if items.is_empty() {
-                self.by_id.remove(&entry.id);
+        if let Occupied(mut items) = self.by_id.entry(entry.remove().id) {
+            items.get_mut().retain(|item| *item != oldest);
+            if items.get().is_empty() {
+                items.remove();
             }
         }
     }

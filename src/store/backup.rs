@@ -130,6 +130,10 @@ impl Engine for Recorder {
         self.inner.batch_max()
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        self.inner.forgets_dedupe()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut state = self.state.lock();
         state.sound()?;

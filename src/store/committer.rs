@@ -167,6 +167,8 @@ impl<O> Committer<O> {
         O: Outlet<A>,
     {
         let mut sweep_at = Instant::now() + SWEEP_EVERY;
+        // How many there were last: the next will be about as many.
+        let mut gathered = 0;
         loop {
             let wait = sweep_at.saturating_duration_since(Instant::now());
             let first = match waiting.recv_timeout(wait) {
@@ -174,7 +176,8 @@ impl<O> Committer<O> {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let (mut askers, mut ops, mut ended) = (Vec::new(), Vec::new(), false);
+            let mut askers = Vec::with_capacity(gathered);
+            let (mut ops, mut ended) = (Vec::with_capacity(gathered), false);
             let mut bytes = 0;
             let mut next = first;
             while let Some(request) = next {
@@ -197,6 +200,7 @@ impl<O> Committer<O> {
             if ended {
                 self.mark_at = Instant::now();
             }
+            gathered = ops.len();
             self.commit(askers, &ops);
             drop(ops);
             self.held.fetch_sub(bytes, Ordering::Relaxed);

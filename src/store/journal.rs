@@ -192,6 +192,11 @@ impl Engine for Journal {
         BATCH
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        let base_has_dedupe = |open: &Open| Ok(open.shared.shelf.base_has_dedupe);
+        self.forgets.get().is_some() && self.with(base_has_dedupe) == Ok(false)
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         if batch.is_empty() {
             return Ok(());

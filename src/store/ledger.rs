@@ -478,7 +478,9 @@ impl Ledger {
             return Ok(());
         }
         self.done.tally.wrote = true;
-        self.engine.apply(std::mem::take(&mut self.batch))
+        // The next one will be much like it.
+        let next = Batch::with_capacity(self.batch.len());
+        self.engine.apply(std::mem::replace(&mut self.batch, next))
     }
 }
 

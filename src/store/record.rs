@@ -38,6 +38,8 @@ pub const USER: u8 = b'u';
 /// What every access key begins with.
 pub const ACCESS: u8 = b'a';
 
+/// Bytes of a key that names a table, a user and a number.
+const PLACE: usize = 17;
 /// Bytes in which most records find room, besides what their senders chose.
 const ROOM: usize = 96;
 
@@ -78,8 +80,10 @@ pub fn body_key(uid: Uid, seq: Seq) -> Vec<u8> {
 
 /// Key of a [`crate::machine::dedupe::Entry`].
 pub fn dedupe_key(to: Uid, from: Uid, id: &MsgId) -> Vec<u8> {
-    let mut key = place(DEDUPE, to, from.0);
-    key.extend(id.as_str().as_bytes());
+    let id = id.as_str().as_bytes();
+    let mut key = Vec::with_capacity(PLACE + id.len());
+    put_place(&mut key, DEDUPE, to, from.0);
+    key.extend_from_slice(id);
     key
 }
 
@@ -119,15 +123,20 @@ pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, Engine
 }
 
 fn of_user(table: u8, uid: Uid) -> Vec<u8> {
-    let mut key = vec![table];
-    key.extend(uid.0.to_be_bytes());
+    let mut key = Vec::with_capacity(9);
+    key.push(table);
+    key.extend_from_slice(&uid.0.to_be_bytes());
     key
 }
 
 fn place(table: u8, uid: Uid, seq: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
-    key.push(table);
-    key.extend(uid.0.to_be_bytes());
-    key.extend(seq.to_be_bytes());
+    let mut key = Vec::with_capacity(PLACE);
+    put_place(&mut key, table, uid, seq);
     key
+}
+
+fn put_place(key: &mut Vec<u8>, table: u8, uid: Uid, seq: u64) {
+    key.push(table);
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key.extend_from_slice(&seq.to_be_bytes());
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::overlay::Entry;
+use super::overlay::KeyValue;
 
 /// Bytes before the key and the value of an entry: their lengths.
 const HEAD: usize = 8;
@@ -104,7 +104,7 @@ impl Memtable {
     }
 
     /// At most `limit` entries from `from` to `to`, both included, in key order.
-    pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<Entry> {
+    pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<KeyValue> {
         let mut found = BTreeMap::new();
         for part in &self.closed {
             let places = part.in_order();
@@ -232,6 +232,7 @@ fn spread(hash: u32) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeMap;
 
@@ -281,7 +282,7 @@ mod tests {
                 let (from, to) = (key(&mut rng), key(&mut rng));
                 let limit = rng.usize(0..5);
                 let expected = model.iter().filter(|(key, _)| **key >= from && **key <= to);
-                let expected: Vec<Entry> = expected
+                let expected: Vec<KeyValue> = expected
                     .take(limit)
                     .map(|(key, value)| (key.clone(), value.clone()))
                     .collect();

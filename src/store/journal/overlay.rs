@@ -1,6 +1,7 @@
 //! What the log holds and the base does not yet: everything written since it was last settled, in key order.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use crate::store::Write;
@@ -19,7 +20,8 @@ const TABLES: usize = 257;
 pub(super) struct Overlay {
     /// Dedupe entries; everything else is in the tables.
     pub(super) dedupe: Memtable,
-    tables: Vec<BTreeMap<Vec<u8>, Slot>>,
+    /// By the first byte of the key.
+    tables: Vec<BTreeMap<Rest, Slot>>,
     bytes: usize,
     removals: usize,
 }
@@ -34,13 +36,56 @@ struct Slot {
 }
 
 /// A key with its latest value, or none for a removal.
-pub(super) type Entry = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type KeyValue = (Vec<u8>, Option<Vec<u8>>);
 
 /// A walk through the entries that is taken in steps.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    after: Option<Vec<u8>>,
+    after: Option<Rest>,
     table: usize,
+}
+
+/// A key behind its first byte. Most keys have 16 more: they are compared as two numbers, without a look elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rest {
+    /// The next bytes, and zeros where there are fewer.
+    head: [u64; 2],
+    /// How many of them are there.
+    heads: u8,
+    tail: Box<[u8]>,
+}
+
+impl Rest {
+    fn of(key: &[u8]) -> Rest {
+        let rest = key.get(1..).unwrap_or_default();
+        let (head, tail) = rest.split_at(rest.len().min(16));
+        let mut bytes = [0; 16];
+        bytes[..head.len()].copy_from_slice(head);
+        let number = u128::from_be_bytes(bytes);
+        Rest {
+            head: [(number >> 64) as u64, number as u64],
+            heads: head.len() as u8,
+            tail: tail.into(),
+        }
+    }
+
+    /// The key that this is of, in that table.
+    fn in_table(&self, table: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.len(table));
+        if let Some(first) = table.checked_sub(1) {
+            key.push(first as u8);
+        }
+        let [high, low] = self.head.map(u64::to_be_bytes);
+        let head = [high, low].concat();
+        key.extend_from_slice(&head[..usize::from(self.heads)]);
+        key.extend_from_slice(&self.tail);
+        key
+    }
+
+    /// How long that key is.
+    fn len(&self, table: usize) -> usize {
+        table.min(1) + usize::from(self.heads) + self.tail.len()
+    }
 }
 
 impl Overlay {
@@ -72,7 +117,7 @@ impl Overlay {
         if is_dedupe(key) {
             return self.dedupe.get(key);
         }
-        let slot = self.tables[table_of(key)].get(key)?;
+        let slot = self.tables[table_of(key)].get(&Rest::of(key))?;
         Some(slot.value.as_deref())
     }
 
@@ -84,46 +129,50 @@ impl Overlay {
         }
         let table = &mut self.tables[table_of(&key)];
         let size = value.as_ref().map_or(0, Vec::len);
-        if let Some(slot) = table.get_mut(&key) {
-            self.bytes -= slot.value.as_ref().map_or(0, Vec::len);
-            if slot.is_new && value.is_none() {
-                self.bytes -= key.len() + OVERHEAD;
-                table.remove(&key);
-                return;
+        match table.entry(Rest::of(&key)) {
+            Entry::Occupied(mut entry) => {
+                let slot = entry.get_mut();
+                self.bytes -= slot.value.as_ref().map_or(0, Vec::len);
+                if slot.is_new && value.is_none() {
+                    self.bytes -= key.len() + OVERHEAD;
+                    entry.remove();
+                    return;
+                }
+                self.bytes += size;
+                self.removals += usize::from(value.is_none());
+                (slot.value, slot.number) = (value, number);
             }
-            self.bytes += size;
-            self.removals += usize::from(value.is_none());
-            (slot.value, slot.number) = (value, number);
-            return;
+            Entry::Vacant(_) if is_new && value.is_none() => {}
+            Entry::Vacant(entry) => {
+                self.bytes += key.len() + size + OVERHEAD;
+                self.removals += usize::from(value.is_none());
+                entry.insert(Slot {
+                    value,
+                    number,
+                    is_new,
+                });
+            }
         }
-        if is_new && value.is_none() {
-            return;
-        }
-        self.bytes += key.len() + size + OVERHEAD;
-        self.removals += usize::from(value.is_none());
-        let slot = Slot {
-            value,
-            number,
-            is_new,
-        };
-        table.insert(key, slot);
     }
 
     /// At most `limit` entries from `from` to `to`, both included; whether there may be more of them.
-    pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> (Vec<Entry>, bool) {
+    pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> (Vec<KeyValue>, bool) {
         let dedupe = table_of(&[DEDUPE]);
-        let bounds = (Bound::Included(from), Bound::Included(to));
-        let entry = |(key, slot): (&Vec<u8>, &Slot)| (key.clone(), slot.value.clone());
-        let mut found: Vec<Entry> = Vec::new();
-        for table in table_of(from)..=table_of(to) {
+        let (first, last) = (table_of(from), table_of(to));
+        let mut found: Vec<KeyValue> = Vec::new();
+        for table in first..=last {
             let room = limit - found.len();
-            match table == dedupe {
-                true => found.extend(self.dedupe.range(from, to, room)),
-                false => {
-                    let entries = self.tables[table].range::<[u8], _>(bounds);
-                    found.extend(entries.take(room).map(entry));
-                }
+            if table == dedupe {
+                found.extend(self.dedupe.range(from, to, room));
+                continue;
             }
+            let end = |is_it: bool, key| match is_it {
+                true => Bound::Included(Rest::of(key)),
+                false => Bound::Unbounded,
+            };
+            let bounds = (end(table == first, from), end(table == last, to));
+            let entries = self.tables[table].range(bounds).take(room);
+            found.extend(entries.map(|(key, slot)| (key.in_table(table), slot.value.clone())));
         }
         let more = found.len() == limit;
         (found, more)
@@ -136,12 +185,12 @@ impl Overlay {
         walk: &mut Walk,
         before: u64,
         limit: usize,
-    ) -> Option<Vec<Entry>> {
+    ) -> Option<Vec<KeyValue>> {
         let mut found = Vec::new();
-        let more = self.step(walk, limit, |key, slot| {
+        let more = self.step(walk, limit, |table, key, slot| {
             if slot.number < before {
                 slot.is_new = false;
-                found.push((key.to_vec(), slot.value.clone()));
+                found.push((key.in_table(table), slot.value.clone()));
             }
         });
         more.then_some(found)
@@ -150,14 +199,15 @@ impl Overlay {
     /// Drops the next entries of the tables that were written last before record `before`; false behind the last.
     pub(super) fn settled(&mut self, walk: &mut Walk, before: u64, limit: usize) -> bool {
         let mut found = Vec::new();
-        let more = self.step(walk, limit, |key, slot| {
+        let more = self.step(walk, limit, |table, key, slot| {
             if slot.number < before {
-                found.push(key.to_vec());
+                found.push((table, key.clone()));
             }
         });
-        for key in found {
-            if let Some(slot) = self.tables[table_of(&key)].remove(&key) {
-                self.bytes -= key.len() + slot.value.map_or(0, |value| value.len()) + OVERHEAD;
+        for (table, key) in found {
+            if let Some(slot) = self.tables[table].remove(&key) {
+                let size = slot.value.map_or(0, |value| value.len());
+                self.bytes -= key.len(table) + size + OVERHEAD;
             }
         }
         more
@@ -168,19 +218,16 @@ impl Overlay {
         &mut self,
         walk: &mut Walk,
         limit: usize,
-        mut visit: impl FnMut(&[u8], &mut Slot),
+        mut visit: impl FnMut(usize, &Rest, &mut Slot),
     ) -> bool {
         while let Some(table) = self.tables.get_mut(walk.table) {
             let from = match &walk.after {
-                Some(after) => Bound::Excluded(after.as_slice()),
+                Some(after) => Bound::Excluded(after),
                 None => Bound::Unbounded,
             };
             let mut last = None;
-            for (key, slot) in table
-                .range_mut::<[u8], _>((from, Bound::Unbounded))
-                .take(limit)
-            {
-                visit(key, slot);
+            for (key, slot) in table.range_mut((from, Bound::Unbounded)).take(limit) {
+                visit(walk.table, key, slot);
                 last = Some(key);
             }
             match last.cloned() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::store::runs::{Entries, Found, Runs};
 use crate::store::{Engine, EngineError, record};
 
-use super::overlay::Entry;
+use super::overlay::KeyValue;
 use super::{Place, manifest};
 
 /// Everything that is at rest.
@@ -81,7 +81,7 @@ pub(super) fn is_dedupe(key: &[u8]) -> bool {
 
 /// A scan of three layers at once: what was written, over the runs, over the base that drives it.
 pub(super) struct Layers<'a> {
-    written: std::iter::Peekable<std::vec::IntoIter<Entry>>,
+    written: std::iter::Peekable<std::vec::IntoIter<KeyValue>>,
     runs: Option<Entries>,
     visit: &'a mut dyn FnMut(&[u8], &[u8]) -> bool,
     goes_on: bool,
@@ -90,7 +90,7 @@ pub(super) struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     pub(super) fn over(
-        written: Vec<Entry>,
+        written: Vec<KeyValue>,
         visit: &'a mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Layers<'a> {
         Layers {

@@ -27,14 +27,8 @@ impl Ledger {
     /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
     pub(super) fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
         self.sweep_rows(now)?;
-        for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
-            // Read again: the batch at hand may have accepted the message anew.
-            if let Some(Some(entry)) = intact(self.load::<Entry>(&key))?
-                && dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms())
-            {
-                self.make_room(1)?;
-                self.batch.delete(key);
-            }
+        if !self.engine.forgets_dedupe() {
+            self.sweep_dedupe(now)?;
         }
         for (key, _) in self.step(record::USER, SWEEP_USERS)? {
             let Some(uid) = record::user_of(&key) else {
@@ -55,6 +49,19 @@ impl Ledger {
             self.remove_rows(uid, &gone)?;
         }
         Ok(Answer::Done)
+    }
+
+    fn sweep_dedupe(&mut self, now: u64) -> Result<(), EngineError> {
+        for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
+            // Read again: the batch at hand may have accepted the message anew.
+            if let Some(Some(entry)) = intact(self.load::<Entry>(&key))?
+                && dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms())
+            {
+                self.make_room(1)?;
+                self.batch.delete(key);
+            }
+        }
+        Ok(())
     }
 
     /// Expires what is due, in one inbox after the other.
