@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use foldhash::fast::RandomState;
+use litemap::LiteMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -62,7 +63,8 @@ pub struct Device {
     machine: Machine,
     me: Option<DeviceRef>,
     services: Arc<Services>,
-    connections: HashMap<Epoch, Connection>,
+    /// Nearly always one.
+    connections: LiteMap<Epoch, Connection>,
     deliveries: HashMap<Slot, Link, RandomState>,
     trips: HashMap<Slot, Arc<Trip>>,
     timer: Option<(u64, SpawnHandle)>,
@@ -155,7 +157,7 @@ impl Device {
             machine: Machine::new(uid, did.clone(), services.rules),
             me: None,
             services,
-            connections: HashMap::new(),
+            connections: LiteMap::with_capacity(1),
             deliveries: HashMap::default(),
             trips: HashMap::new(),
             timer: None,

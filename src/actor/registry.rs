@@ -59,7 +59,7 @@ impl<M: Member> Registry<M> {
     /// cannot be more.
     pub fn find_or_insert(&self, uid: Uid, did: &Did, start: impl FnOnce() -> M) -> Option<M> {
         let mut shard = self.shard(uid).write();
-        let entries = shard.entry(uid).or_default();
+        let entries = shard.entry(uid).or_insert_with(|| Vec::with_capacity(1));
         if let Some(entry) = entries.iter().find(|entry| entry.did == *did)
             && entry.member.is_alive()
         {
@@ -81,7 +81,7 @@ impl<M: Member> Registry<M> {
     /// Announces commits to that connection of that process from here on.
     pub fn register(&self, uid: Uid, did: &Did, serial: u64, epoch: Epoch) {
         let mut shard = self.shard(uid).write();
-        let entries = shard.entry(uid).or_default();
+        let entries = shard.entry(uid).or_insert_with(|| Vec::with_capacity(1));
         if let Some(entry) = entries.iter_mut().find(|entry| entry.did == *did)
             && entry.member.serial() == serial
         {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::actor::device::Services;
 use crate::actor::dispatch::Asker;
@@ -14,6 +14,9 @@ use crate::gateway::rates::Rates;
 use crate::id::Hashids;
 use crate::message::{Answer, Fault, Op};
 use crate::token::Tokens;
+
+/// Logins that are worked on at once: a crowd that comes back waits its turn, and leaves the others theirs.
+const LOGINS: usize = 128;
 
 /// Shared by all workers of both listeners.
 pub struct AppState {
@@ -31,6 +34,8 @@ pub struct AppState {
     pub admin_token: Secret,
     /// How fast clients may be.
     pub rates: Rates,
+    /// A turn for each login that is worked on.
+    pub logins: Semaphore,
     draining: AtomicBool,
 }
 
@@ -46,6 +51,7 @@ impl AppState {
     ) -> AppState {
         AppState {
             rates: Rates::new(&settings.limits),
+            logins: Semaphore::new(LOGINS),
             settings,
             services,
             tokens,

@@ -193,7 +193,8 @@ impl Device {
             sends: 0,
             requests: 0,
             draining: false,
-            effects: VecDeque::new(),
+            // As many as a login has at once.
+            effects: VecDeque::with_capacity(2),
         }
     }
 

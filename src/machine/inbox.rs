@@ -1,8 +1,7 @@
 //! The rules of one user's inbox: the sequence, who has acknowledged what, and which rows may go.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use litemap::LiteMap;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{Did, Seq};
 
@@ -13,7 +12,9 @@ use super::ranges::Ranges;
 pub struct Inbox {
     head: Seq,
     any: Ranges,
-    devices: BTreeMap<Did, Device>,
+    /// Nearly always one or two.
+    #[serde(deserialize_with = "devices")]
+    devices: LiteMap<Did, Device>,
     /// Every row up to here is gone.
     floor: Seq,
 }
@@ -25,6 +26,12 @@ struct Device {
     seen_ms: u64,
     /// Rows up to here were given up for it, and it may not have heard of that.
     resync: Option<Seq>,
+}
+
+/// Reads them one by one: the map itself would believe any length before its elements are there.
+fn devices<'de, D: Deserializer<'de>>(from: D) -> Result<LiteMap<Did, Device>, D::Error> {
+    let list = Vec::<(Did, Device)>::deserialize(from)?;
+    Ok(list.into_iter().collect())
 }
 
 /// The bounds of an inbox.
@@ -78,7 +85,11 @@ pub struct Arrival {
 impl Inbox {
     /// An empty inbox whose first row comes after `start`.
     pub fn after(start: Seq) -> Inbox {
-        let mut inbox = Inbox::default();
+        let mut inbox = Inbox {
+            // Room for four comes with the second.
+            devices: LiteMap::with_capacity(1),
+            ..Inbox::default()
+        };
         inbox.skip(start);
         inbox
     }
@@ -88,7 +99,7 @@ impl Inbox {
         let first = self.head + 1;
         self.head = self.head.saturating_add(by);
         self.any.insert(first, self.head);
-        for device in self.devices.values_mut() {
+        for (_, device) in &mut self.devices {
             device.acks.insert(first, self.head);
         }
         self.raise_floor();
@@ -103,7 +114,7 @@ impl Inbox {
         let passed = Ranges::span(self.head + 1, last).difference(rows);
         self.head = last;
         self.any.union(&passed);
-        for device in self.devices.values_mut() {
+        for (_, device) in &mut self.devices {
             device.acks.union(&passed);
         }
         self.raise_floor();
@@ -263,7 +274,7 @@ impl Inbox {
     pub fn expire(&mut self, seq: Seq) -> bool {
         let unread = !self.any.contains(seq);
         self.any.insert(seq, seq);
-        for device in self.devices.values_mut() {
+        for (_, device) in &mut self.devices {
             device.acks.insert(seq, seq);
         }
         self.raise_floor();

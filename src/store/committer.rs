@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use super::health::Health;
 use super::ledger::{self, Committed, Ledger, News};
 use super::{Batch, Engine, EngineError, record};
 
-/// Requests that may wait for the committer, from all devices together.
+/// Requests that may be in the committer's hands, from all devices together.
 const QUEUE: usize = 65_536;
-/// Bytes that requests in the committer's hands may hold together.
+/// Bytes that they may hold together.
 const QUEUE_BYTES: usize = 256 << 20;
 /// Requests that share one flush, and the bytes after which no more of them do.
 const GATHER: (usize, usize) = (1024, 16 << 20);
@@ -41,9 +41,16 @@ pub struct Busy;
 
 /// The way to the committer.
 pub struct CommitQueue<A> {
-    requests: SyncSender<Request<A>>,
-    held: Arc<AtomicUsize>,
+    requests: Sender<Request<A>>,
+    held: Arc<Held>,
     health: Health,
+}
+
+/// What the committer has in its hands.
+#[derive(Debug, Default)]
+struct Held {
+    requests: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl<A> Clone for CommitQueue<A> {
@@ -65,20 +72,15 @@ impl<A: Send + 'static> CommitQueue<A> {
     /// Asks; the answer goes to the outlet with `asker`, which comes back if there is no room.
     pub fn submit(&self, asker: A, op: Op) -> Result<(), (Busy, A)> {
         let bytes = weight(&op);
-        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
+        if !self.held.take(bytes) {
             return Err((Busy, asker));
         }
-        match self.requests.try_send(Request::Commit(asker, op)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => match request
-            {
-                Request::Commit(asker, op) => {
-                    self.held.fetch_sub(weight(&op), Ordering::Relaxed);
-                    Err((Busy, asker))
-                }
-                Request::End => Ok(()),
-            },
+        match self.requests.send(Request::Commit(asker, op)) {
+            Err(SendError(Request::Commit(asker, _))) => {
+                self.held.give_back(1, bytes);
+                Err((Busy, asker))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -91,6 +93,24 @@ impl<A: Send + 'static> CommitQueue<A> {
     pub fn end(&self) {
         // Fails only when it has ended.
         let _ = self.requests.send(Request::End);
+    }
+}
+
+impl Held {
+    /// Takes a request of so many bytes, if there is room for it.
+    fn take(&self, bytes: usize) -> bool {
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = requests < QUEUE && before + bytes <= QUEUE_BYTES;
+        if !fits {
+            self.give_back(1, bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, requests: usize, bytes: usize) {
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -118,7 +138,7 @@ pub fn start<A: Send + 'static>(
     metrics: Metrics,
     outlet: impl Outlet<A>,
 ) -> std::io::Result<(CommitQueue<A>, JoinHandle<()>)> {
-    let (requests, waiting) = sync_channel(QUEUE);
+    let (requests, waiting) = channel();
     let queue = CommitQueue {
         requests,
         held: Arc::default(),
@@ -149,7 +169,7 @@ struct Committer<O> {
     clock: Clock,
     metrics: Metrics,
     outlet: O,
-    held: Arc<AtomicUsize>,
+    held: Arc<Held>,
     health: Health,
     /// When the store is told the time again.
     mark_at: Instant,
@@ -192,6 +212,7 @@ impl<O> Committer<O> {
                 let full = ended || ops.len() >= GATHER.0 || bytes >= GATHER.1;
                 next = if full { None } else { waiting.try_recv().ok() };
             }
+            gathered = askers.len();
             if Instant::now() >= sweep_at {
                 sweep_at = Instant::now() + SWEEP_EVERY;
                 ops.push(Op::Sweep);
@@ -200,10 +221,9 @@ impl<O> Committer<O> {
             if ended {
                 self.mark_at = Instant::now();
             }
-            gathered = ops.len();
             self.commit(askers, &ops);
             drop(ops);
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.held.give_back(gathered, bytes);
             if ended {
                 if let Err(error) = guarded(|| self.engine.close()) {
                     log::error!("the store did not end in order: {error}");

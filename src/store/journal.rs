@@ -76,7 +76,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             segment: 8 << 20,
-            removals: 32 << 10,
+            removals: 16 << 10,
             rest: Duration::from_secs(3),
             memory: (64 << 20, 256 << 20),
             log: (192 << 20, 768 << 20),

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -28,13 +28,15 @@ pub trait PageOutlet<A>: Send + Sync + 'static {
 
 /// The way to the readers; they end when the last one of these is gone.
 pub struct ReadQueue<A> {
-    requests: SyncSender<(A, Read)>,
+    requests: Sender<(A, Read)>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl<A> Clone for ReadQueue<A> {
     fn clone(&self) -> Self {
         ReadQueue {
             requests: self.requests.clone(),
+            waiting: self.waiting.clone(),
         }
     }
 }
@@ -42,10 +44,12 @@ impl<A> Clone for ReadQueue<A> {
 impl<A> ReadQueue<A> {
     /// Asks; the page goes to the outlet with `asker`, which comes back if there is no room.
     pub fn submit(&self, asker: A, read: Read) -> Result<(), (Busy, A)> {
-        self.requests.try_send((asker, read)).map_err(|error| {
-            let (TrySendError::Full((asker, _)) | TrySendError::Disconnected((asker, _))) = error;
-            (Busy, asker)
-        })
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err((Busy, asker));
+        }
+        let sent = self.requests.send((asker, read));
+        sent.map_err(|SendError((asker, _))| (Busy, asker))
     }
 }
 
@@ -56,19 +60,22 @@ pub fn start<A: Send + 'static>(
     ttl_ms: u64,
     outlet: impl PageOutlet<A>,
 ) -> std::io::Result<(ReadQueue<A>, Vec<JoinHandle<()>>)> {
-    let (requests, waiting) = sync_channel(QUEUE);
-    let waiting = Arc::new(Mutex::new(waiting));
+    let (requests, reads) = channel();
+    let reads = Arc::new(Mutex::new(reads));
+    let waiting = Arc::<AtomicUsize>::default();
     let outlet = Arc::new(outlet);
     let failing = Arc::new(AtomicBool::new(false));
     let threads = (0..READERS)
         .map(|number| {
-            let (engine, waiting, outlet) = (engine.clone(), waiting.clone(), outlet.clone());
+            let (engine, reads, outlet) = (engine.clone(), reads.clone(), outlet.clone());
+            let waiting = waiting.clone();
             let clock = clock.clone();
             let failing = failing.clone();
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
                 .spawn(move || {
-                    while let Some((asker, read)) = take(&waiting) {
+                    while let Some((asker, read)) = take(&reads) {
+                        waiting.fetch_sub(1, Ordering::Relaxed);
                         let oldest = clock.now_ms().saturating_sub(ttl_ms);
                         let page = read_safely(&*engine, &read, oldest);
                         report(&failing, page.as_ref().err());
@@ -77,7 +84,7 @@ pub fn start<A: Send + 'static>(
                 })
         })
         .collect::<std::io::Result<_>>()?;
-    Ok((ReadQueue { requests }, threads))
+    Ok((ReadQueue { requests, waiting }, threads))
 }
 
 /// A panic of the engine is an error like others: it must not end the reader, and whoever asked must hear.
@@ -97,6 +104,6 @@ fn report(failing: &AtomicBool, error: Option<&EngineError>) {
     }
 }
 
-fn take<A>(waiting: &Mutex<Receiver<(A, Read)>>) -> Option<(A, Read)> {
-    waiting.lock().recv().ok()
+fn take<A>(reads: &Mutex<Receiver<(A, Read)>>) -> Option<(A, Read)> {
+    reads.lock().recv().ok()
 }

@@ -32,6 +32,8 @@ pub(super) async fn log_in(
     query: &Query,
     state: &AppState,
 ) -> Result<Attachment, Fault> {
+    // Never closed.
+    let _turn = state.logins.acquire().await;
     let header = req.headers().get(AUTHORIZATION);
     let token = match header {
         Some(header) => header.to_str().ok().map(bearer),
