@@ -227,7 +227,7 @@ fn services() -> Arc<Services> {
         metrics,
         clock,
         schedule: Schedule::from_gaps(&GAPS),
-        rules: Rules {
+        rules: Arc::new(Rules {
             deliver_window: 64,
             send_window: 256,
             page_bytes: 130_000,
@@ -238,7 +238,7 @@ fn services() -> Arc<Services> {
             ttl_ms: policy.ttl_ms,
             write_deadline_ms: 30_000,
             silence_ms: FOR_EVER,
-        },
+        }),
         serials: AtomicU64::new(1),
     })
 }

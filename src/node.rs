@@ -212,7 +212,7 @@ impl Node {
             metrics,
             clock,
             schedule: Schedule::from_gaps(&settings.delivery.schedule_ms),
-            rules: rules(&settings),
+            rules: rules(&settings).into(),
             serials: AtomicU64::new(1),
         });
         let bounds = FrameBounds {

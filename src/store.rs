@@ -54,7 +54,7 @@ pub trait Engine: Send + Sync {
         BATCH_MAX
     }
 
-    /// Whether entries of the dedupe index leave by themselves when their time is over.
+    /// Whether entries of the dedupe index whose time is over leave by themselves, as new ones come.
     fn forgets_dedupe(&self) -> bool {
         false
     }

@@ -108,7 +108,7 @@ contract! {
         a_sweep_of_many_rows_goes_step_by_step_through_all_of_them
         a_sweep_passes_over_young_rows_without_looking_at_them
         the_states_of_messages_are_told_in_the_order_asked
-        five_thousand_requests_become_batches_of_at_most_256_writes
+        five_thousand_requests_become_batches_that_the_engine_takes
         an_empty_store_is_given_a_layout_and_found_with_it_again
         a_store_of_another_layout_is_refused_by_its_number
         a_store_that_is_not_ours_is_refused

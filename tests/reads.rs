@@ -79,7 +79,7 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
         metrics,
         clock,
         schedule: Schedule::from_gaps(&[0, 600_000]),
-        rules,
+        rules: rules.into(),
         serials: AtomicU64::new(1),
     })
 }

@@ -128,7 +128,7 @@ impl World {
             metrics,
             clock,
             schedule: Schedule::from_gaps(gaps),
-            rules,
+            rules: rules.into(),
             serials: AtomicU64::new(1),
         });
         World {

@@ -1,6 +1,6 @@
 //! The process of one device: obeys [`crate::machine::device::Device`] and touches no socket.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub struct Services {
     /// When copies leave.
     pub schedule: Schedule,
     /// The bounds.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Numbers device processes and connections.
     pub serials: AtomicU64,
 }
@@ -66,7 +66,7 @@ pub struct Device {
     /// Nearly always one.
     connections: LiteMap<Epoch, Connection>,
     deliveries: HashMap<Slot, Link, RandomState>,
-    trips: HashMap<Slot, Arc<Trip>>,
+    trips: BTreeMap<Slot, Arc<Trip>>,
     timer: Option<(u64, SpawnHandle)>,
     /// When the message that is handled was begun: the time is read once for each.
     turn: Instant,
@@ -154,12 +154,12 @@ impl Device {
     pub fn spawn(uid: Uid, did: Did, services: Arc<Services>) -> DeviceRef {
         let serial = services.serials.fetch_add(1, Ordering::Relaxed);
         let addr = Device {
-            machine: Machine::new(uid, did.clone(), services.rules),
+            machine: Machine::new(uid, did.clone(), services.rules.clone()),
             me: None,
             services,
             connections: LiteMap::with_capacity(1),
             deliveries: HashMap::default(),
-            trips: HashMap::new(),
+            trips: BTreeMap::new(),
             timer: None,
             turn: Instant::now(),
             online: None,

@@ -352,7 +352,8 @@ impl Actor for Socket {
         }
         let idle = Duration::from_millis(self.state.settings.device.idle_timeout_ms);
         ctx.run_interval(idle / 3, move |socket, ctx| {
-            if socket.heard.elapsed() >= idle {
+            // What has come and waits for its turn is a sign of life.
+            if socket.verdict.is_caught_up() && socket.heard.elapsed() >= idle {
                 socket.close(Close::Idle, ctx);
             } else if !socket.closing {
                 ctx.ping(b"");

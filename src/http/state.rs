@@ -15,7 +15,7 @@ use crate::id::Hashids;
 use crate::message::{Answer, Fault, Op};
 use crate::token::Tokens;
 
-/// Logins that are worked on at once: a crowd that comes back waits its turn, and leaves the others theirs.
+/// Logins that attach at once: a crowd that comes back waits its turn, and leaves the messages of others theirs.
 const LOGINS: usize = 128;
 
 /// Shared by all workers of both listeners.

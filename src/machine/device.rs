@@ -84,7 +84,7 @@ pub enum Resend {
 pub struct Device {
     uid: Uid,
     did: Did,
-    rules: Rules,
+    rules: Arc<Rules>,
     phase: Phase,
     current: Option<Session>,
     /// The connection that commits are announced to.
@@ -167,11 +167,11 @@ impl Walk {
 
 impl Device {
     /// A device that nobody is connected as.
-    pub fn new(uid: Uid, did: Did, rules: Rules) -> Device {
+    pub fn new(uid: Uid, did: Did, rules: impl Into<Arc<Rules>>) -> Device {
         Device {
             uid,
             did,
-            rules,
+            rules: rules.into(),
             phase: Phase::Idle,
             current: None,
             registered: None,

@@ -39,7 +39,7 @@ pub enum Match {
 /// How many acknowledged items with a copy outstanding, or that a client may ask for again, are remembered.
 ///
 /// A client that repeats an acknowledgement after this many others is told 404, which is final as well.
-const SETTLED_MAX: usize = 256;
+const SETTLED_MAX: usize = 1024;
 
 /// What one connection was sent.
 #[derive(Clone, Debug, Default)]

@@ -30,8 +30,9 @@ use parking_lot::RwLock;
 use crate::metrics::Metrics;
 
 use super::files::{DiskFolder, Folder};
+use super::record::{self, DEDUPE};
 use super::sled::SledEngine;
-use super::{Batch, Engine, EngineError, record};
+use super::{Batch, Engine, EngineError};
 
 use log::{Empty, Log};
 use manifest::Manifest;
@@ -45,7 +46,7 @@ pub use salvage::salvage;
 
 /// The file of the log that a salvage writes, until it is one of the log.
 const SALVAGED: &str = "salvaged";
-/// Writes of a batch, so many that a commit hardly ever needs two: an inbox is written once with each.
+/// Writes that a batch may hold: so many that a commit hardly ever needs two: an inbox is written once with each.
 const BATCH: usize = 2048;
 /// Entries of the overlay that a scan takes at once.
 const SCAN_STEP: usize = 512;
@@ -216,10 +217,13 @@ impl Engine for Journal {
 
     fn flush(&self) -> Result<(), EngineError> {
         self.with(|open| {
-            let (shared, bounds) = (&open.shared, &self.bounds);
+            let shared = &open.shared;
             let mut log = shared.log.lock();
-            let full = shared.overlay.read().removals() >= bounds.removals;
-            shared.flush(&mut log, if full { Log::end } else { Log::flush })
+            let flush = match shared.is_to_be_closed() {
+                true => Log::end,
+                false => Log::flush,
+            };
+            shared.flush(&mut log, flush)
         })
     }
 
@@ -300,6 +304,13 @@ impl Open {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), EngineError> {
+        if from < [DEDUPE + 1].as_slice() && to >= [DEDUPE].as_slice() {
+            // Before the overlay is locked for it.
+            let parts = self.shared.overlay.read().dedupe.settling(u64::MAX);
+            for part in parts {
+                part.in_order();
+            }
+        }
         let (mut from, mut goes_on) = (from.to_vec(), true);
         while from.as_slice() <= to && goes_on {
             // What settles from here on is in the base by the time it leaves the overlay, so the base is read after the

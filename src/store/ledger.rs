@@ -72,6 +72,7 @@ pub struct Ledger {
     dirty: HashSet<Uid, RandomState>,
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
+    sweeps: u64,
     takes_new: bool,
     /// Whose access the batch at hand has changed, and into what.
     restricted: BTreeMap<Uid, Access>,
@@ -92,6 +93,7 @@ impl Ledger {
             dirty: HashSet::default(),
             batch: Batch::default(),
             swept: BTreeMap::new(),
+            sweeps: 0,
             takes_new: true,
             restricted: BTreeMap::new(),
             done: Committed::default(),

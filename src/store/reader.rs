@@ -49,7 +49,10 @@ impl<A> ReadQueue<A> {
             return Err((Busy, asker));
         }
         let sent = self.requests.send((asker, read));
-        sent.map_err(|SendError((asker, _))| (Busy, asker))
+        sent.map_err(|SendError((asker, _))| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            (Busy, asker)
+        })
     }
 }
 

@@ -113,6 +113,34 @@ impl House for Log {
     }
 }
 
+/// The same, which forgets dedupe entries by itself, if any were past.
+pub(crate) struct Forgetful(Log);
+
+impl House for Forgetful {
+    fn build() -> Forgetful {
+        let house = Forgetful(Log::build());
+        house.forget();
+        house
+    }
+
+    fn engine(&self) -> Arc<dyn Engine> {
+        self.0.engine()
+    }
+
+    fn restart(&mut self) {
+        self.0.restart();
+        self.forget();
+    }
+}
+
+impl Forgetful {
+    fn forget(&self) {
+        if let Some(engine) = &self.0.engine {
+            engine.forget(Box::new(|_| false));
+        }
+    }
+}
+
 /// The same, in which everything has been settled before anybody looks.
 pub(crate) struct Settled(Log);
 

@@ -184,6 +184,14 @@ impl<E: Engine + ?Sized> Engine for Faulty<E> {
         self.pass(Call::Scan, || self.inner.scan(from, to, visit))
     }
 
+    fn batch_max(&self) -> usize {
+        self.inner.batch_max()
+    }
+
+    fn forgets_dedupe(&self) -> bool {
+        self.inner.forgets_dedupe()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         self.batches.lock().push(batch.len());
         self.pass(Call::Apply, || self.inner.apply(batch))

@@ -1,10 +1,13 @@
 //! Who is let in: the token, the names of the device, and whether the request is one for a WebSocket at all.
 
+use std::time::Duration;
+
 use actix_http::ws::verify_handshake;
 use actix_web::http::Version;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponseBuilder, web};
 use actix_web_actors::ws::handshake;
+use tokio::time::timeout;
 
 use crate::actor::login::{self, Attachment};
 use crate::code::Code;
@@ -16,6 +19,9 @@ use crate::machine::access::Pass;
 use crate::message::Fault;
 use crate::metrics::Limit;
 use crate::token::{Claims, Kind, TokenError};
+
+/// How long a login waits for its turn, at most.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a connection names in its query, where a header does not; of two values the first counts.
 pub type Query = web::Query<Vec<(String, String)>>;
@@ -32,8 +38,6 @@ pub(super) async fn log_in(
     query: &Query,
     state: &AppState,
 ) -> Result<Attachment, Fault> {
-    // Never closed.
-    let _turn = state.logins.acquire().await;
     let header = req.headers().get(AUTHORIZATION);
     let token = match header {
         Some(header) => header.to_str().ok().map(bearer),
@@ -67,11 +71,14 @@ pub(super) async fn log_in(
         let fault = Fault::because(Code::TooFast, "too many logins at once");
         return Err(fault.later(too_fast.retry_ms));
     }
+    let busy = || Fault::new(Code::Busy).later(state.services.rules.retry_ms);
+    let turn = timeout(PATIENCE, state.logins.acquire()).await;
+    let _turn = turn.map_err(|_| busy())?;
     let pass = pass(&claims, state);
     let line = req.conn_data::<Wire>().map(Wire::line);
     let attached = login::attach_on(line, &state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
-        Code::Busy => Fault::new(code).later(state.services.rules.retry_ms),
+        Code::Busy => busy(),
         Code::TooFast => {
             state.services.metrics.limited(Limit::PerUser);
             Fault::because(code, "this user has too many devices connected")

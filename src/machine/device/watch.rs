@@ -24,12 +24,11 @@ impl Device {
     pub(super) fn look(&mut self, now: u64) {
         self.watch(now);
         let mut cuts = Vec::new();
-        let rules = self.rules;
         let is_live = self.phase == Phase::Live;
         let current = self.current.iter_mut().map(|session| (session, is_live));
         let lingering = self.lingering.iter_mut().map(|session| (session, false));
         for (session, is_live) in current.chain(lingering) {
-            let due = session.due(&rules, is_live);
+            let due = session.due(&self.rules, is_live);
             let over = due.filter(|(at, _)| *at <= now);
             match (over, session.spared_until) {
                 (None, _) => session.spared_until = None,

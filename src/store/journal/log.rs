@@ -135,7 +135,7 @@ impl Log {
         let closed = Closed {
             segment,
             next,
-            bytes: self.at,
+            bytes: self.at.max(self.current.made),
         };
         Ok(close.then_some(closed))
     }

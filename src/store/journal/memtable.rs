@@ -106,21 +106,31 @@ impl Memtable {
     /// At most `limit` entries from `from` to `to`, both included, in key order.
     pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<KeyValue> {
         let mut found = BTreeMap::new();
+        if limit == 0 {
+            return Vec::new();
+        }
         for part in &self.closed {
             let places = part.in_order();
             let first = places.partition_point(|at| part.entry(*at).0 < from);
             let entries = places[first..].iter().map(|at| part.entry(*at));
             found.extend(entries.take_while(|(key, _)| *key <= to).take(limit));
         }
-        let open = &self.open;
-        let within = |at: &u32| {
-            let (key, _) = open.entry(*at);
-            from <= key && key <= to
-        };
-        let places = open.sorted(open.places.iter().copied().filter(within).collect());
-        found.extend(places.iter().take(limit).map(|at| open.entry(*at)));
+        while found.len() > limit {
+            found.pop_last();
+        }
+        // Looked through and not sorted: it is large, and few of it are asked for.
+        for (key, value) in self.open.places.iter().map(|at| self.open.entry(*at)) {
+            let last = found.last_key_value().filter(|_| found.len() == limit);
+            if key < from || key > to || last.is_some_and(|(last, _)| *last < key) {
+                continue;
+            }
+            found.insert(key, value);
+            if found.len() > limit {
+                found.pop_last();
+            }
+        }
         let owned = |(key, value): EntryRef<'_>| (key.to_vec(), value.map(<[u8]>::to_vec));
-        found.into_iter().take(limit).map(owned).collect()
+        found.into_iter().map(owned).collect()
     }
 
     /// The parts that end before record `before` or with it.
@@ -185,16 +195,13 @@ impl Part {
     }
 
     /// The latest entry of each key, in key order.
-    fn in_order(&self) -> &[u32] {
-        self.in_order
-            .get_or_init(|| self.sorted(self.places.clone()))
-    }
-
-    fn sorted(&self, mut places: Vec<u32>) -> Vec<u32> {
-        places.reverse();
-        places.sort_by_key(|at| self.entry(*at).0);
-        places.dedup_by_key(|at| self.entry(*at).0);
-        places
+    pub(super) fn in_order(&self) -> &[u32] {
+        self.in_order.get_or_init(|| {
+            let mut places: Vec<u32> = self.places.iter().rev().copied().collect();
+            places.sort_by_key(|at| self.entry(*at).0);
+            places.dedup_by_key(|at| self.entry(*at).0);
+            places
+        })
     }
 }
 

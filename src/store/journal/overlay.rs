@@ -1,4 +1,4 @@
-//! What the log holds and the base does not yet: everything written since it was last settled, in key order.
+//! What the log holds and the base does not yet: everything written since it was last settled.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -52,7 +52,7 @@ pub(super) struct Shared {
 }
 
 struct State {
-    /// Each with the time it rests from, or none if it is due at once.
+    /// Each with the time it rests from, or none if it is due as soon as those before it are.
     closed: VecDeque<(Closed, Option<Instant>)>,
     /// The segment that is written.
     current: u64,
@@ -175,6 +175,13 @@ impl Shared {
             self.work.notify_all();
             self.done.wait(&mut state);
         }
+    }
+
+    /// Whether so much was removed that the segment at hand is to be closed: not while that would have to wait for the
+    /// next one.
+    pub(super) fn is_to_be_closed(&self) -> bool {
+        self.overlay.read().removals() >= self.bounds.removals
+            && (self.state.lock().ready.is_some() || !self.bounds.by_itself)
     }
 
     /// Flushes the log by `flush`, and goes on in the next segment if that closes one.

@@ -8,6 +8,8 @@ use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, intact, record};
 
 /// Dedupe entries that one sweep looks at.
 const SWEEP_STEP: usize = 512;
+/// Where the engine forgets dedupe entries, one sweep of so many looks at them.
+const SWEEP_SELDOM: u64 = 40;
 /// Rows that one sweep expires, and inboxes that it looks into for them.
 const SWEEP_ROWS: usize = 512;
 /// Inboxes that one sweep looks at.
@@ -27,7 +29,8 @@ impl Ledger {
     /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
     pub(super) fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
         self.sweep_rows(now)?;
-        if !self.engine.forgets_dedupe() {
+        self.sweeps = self.sweeps.wrapping_add(1);
+        if !self.engine.forgets_dedupe() || self.sweeps.is_multiple_of(SWEEP_SELDOM) {
             self.sweep_dedupe(now)?;
         }
         for (key, _) in self.step(record::USER, SWEEP_USERS)? {
