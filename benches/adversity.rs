@@ -1,5 +1,5 @@
 //! What hard cases cost the server and everybody else on it, over the real binary on sled: a flood of messages that waited,
-//! a storm of reconnecting clients, a reader who does not read. A steady pair exchanges messages on a thread of its own all
+//! a storm of reconnecting clients, a reader who does not read, messages that nobody acknowledges. A steady pair exchanges messages on a thread of its own all
 //! the while; its loops are timed from sending to the receipt.
 //!
 //! `cargo bench --bench adversity -- flood`, `… -- storm`, `… -- jam`; `-- --help` lists the options. Each prints a table and
@@ -85,6 +85,15 @@ enum Case {
         #[arg(long, default_value_t = 1)]
         readers: u64,
     },
+    /// Messages that walk their schedule, because their readers read and acknowledge none
+    InFlight {
+        /// How many readers, twice
+        #[arg(long, default_value_t = 50)]
+        readers: u64,
+        /// Messages for each of them
+        #[arg(long, default_value_t = 1_000)]
+        each: u64,
+    },
 }
 
 fn main() -> Result<()> {
@@ -94,7 +103,7 @@ fn main() -> Result<()> {
         .build()?;
     let cases = match options.case {
         Some(case) => vec![case],
-        None if options.bench => ["flood", "storm", "jam"]
+        None if options.bench => ["flood", "storm", "jam", "in-flight"]
             .map(|case| Options::parse_from(["adversity", case]).case.unwrap())
             .to_vec(),
         None => vec![
@@ -110,6 +119,10 @@ fn main() -> Result<()> {
             Case::Jam {
                 megabytes: 8,
                 readers: 1,
+            },
+            Case::InFlight {
+                readers: 5,
+                each: 20,
             },
         ],
     };
@@ -128,6 +141,9 @@ fn main() -> Result<()> {
                 }
                 Case::Jam { megabytes, readers } => {
                     jam(megabytes, readers, calm, &options.sets).await
+                }
+                Case::InFlight { readers, each } => {
+                    in_flight(readers, each, calm, &options.sets).await
                 }
             }
         };
@@ -437,6 +453,58 @@ async fn made_by_the_server(server: &Server, uid: u64) -> Result<User> {
     let payload = answer.payload();
     let token = payload["token"].as_str().context("no token")?;
     Ok(User::with_token(uid, token))
+}
+
+// ---- in flight ----
+
+async fn in_flight(readers: u64, each: u64, calm: Duration, sets: &[String]) -> Result<()> {
+    const SIZE: usize = 256;
+    let window = format!("device.deliver_window={each}");
+    // The second copy leaves when all has been seen.
+    let server = start(&[&window, "delivery.schedule_ms=[0, 600000]"], sets).await;
+    let mut sender = Wire::open(server.public, &User::new(SENDER).token).await?;
+    let came = Rc::new(Cell::new(0));
+    println!("\n{readers} readers who acknowledge nothing, {each} messages of {SIZE} B for each");
+    println!("\n| messages in flight | RSS MB | bytes for each more |");
+    println!("|---|---|---|");
+    let mut before = 0;
+    for round in 0..3 {
+        let first = 20_000 + round * readers;
+        let users: Vec<_> = (first..first + readers).map(User::new).collect();
+        for user in &users {
+            let mut wire = Wire::open(server.public, &user.token).await?;
+            let came = Rc::clone(&came);
+            let reading = async move {
+                loop {
+                    while let Some(frame) = wire.next()? {
+                        let is_message = text(frame, r#""type":""#)? == b"C2C";
+                        came.set(came.get() + u64::from(is_message));
+                    }
+                    wire.fill().await?;
+                }
+                #[allow(unreachable_code)]
+                anyhow::Ok(())
+            };
+            tokio::task::spawn_local(reading);
+        }
+        for user in &users {
+            send_many(&mut sender, &user.name, each, SIZE, AHEAD as u64).await?;
+        }
+        let sent = (round + 1) * readers * each;
+        all(&came, sent, "come").await?;
+        // Until what stood in the log is where it stays.
+        sleep(calm).await;
+        let now = resident(server.pid());
+        let more = now.saturating_sub(before) / (readers * each);
+        let more = if round == 0 {
+            "–".into()
+        } else {
+            more.to_string()
+        };
+        println!("| {sent} | {} | {more} |", mb(now));
+        before = now;
+    }
+    Ok(())
 }
 
 // ---- the jam ----
