@@ -136,6 +136,7 @@ impl Node {
         if lock.is_some() {
             // Before anything is written beside it.
             restore::refuse_unfinished(&settings.store.path).map_err(StartError)?;
+            upkeep::refuse_unsalvaged(&settings.store.path).map_err(StartError)?;
         }
         let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;

@@ -88,4 +88,33 @@ async fn a_store_is_looked_after_while_no_server_has_it() {
         said.ends_with("the store is well, and was left as it is\n"),
         "{said}"
     );
+    assert!(!data.join("SALVAGING").exists());
+}
+
+#[tokio::test]
+async fn a_salvage_that_was_killed_has_to_come_to_its_end_first() {
+    let mut server = Server::start(&[ONCE]).await;
+    let data = server.data_dir();
+    let path = format!("store.path={}", data.display());
+    let mut alice = server.login(ALICE, "a-phone").await;
+    alice.send_c2c("before", BOB, "hello").await;
+    alice.accepted("before").await;
+    server.kill9().await;
+    // It was killed when the log was whole again, and before the numbers had moved on.
+    fs::write(data.join("SALVAGING"), "").unwrap();
+    let refusal = Refusal::of_serving(&[], &data, &[]).await;
+    let line = refusal.stderr.lines().last().unwrap();
+    assert!(line.contains("`yizhan store salvage`"), "{line}");
+    let said = cli(&["store", "salvage", "--set", &path]);
+    assert!(said.contains("an earlier salvage"), "{said}");
+    assert!(said.ends_with("the store can be opened again\n"), "{said}");
+    server.restart().await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    alice.send_c2c("after", BOB, "hello").await;
+    alice.accepted("after").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    for (id, moved) in [("before", false), ("after", true)] {
+        let frame = bob.expect("a message", |frame| frame.is_about(id)).await;
+        assert_eq!(frame.seq() > 1 << 32, moved, "{id}");
+    }
 }
