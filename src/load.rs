@@ -1,7 +1,7 @@
 //! The load tool: a client of any server that loads it, times it, and keeps a ledger of every message.
 //!
-//! It shares nothing with the server but names and tokens. A thread of a run is a [`crew`]: clients on sockets that never
-//! block, served by one loop. What a [`mode`] does is a script that a crew follows.
+//! It shares nothing with the server but names and tokens. A thread of a run is a `crew`: clients on sockets that never
+//! block, served by one loop. What a `mode` does is a script that a crew follows.
 
 mod client;
 mod crew;
