@@ -1,8 +1,8 @@
 //! What hard cases cost the server and everybody else on it, over the real binary on sled: a flood of messages that waited,
-//! a storm of reconnecting clients, a reader who does not read, messages that nobody acknowledges. A steady pair exchanges messages on a thread of its own all
-//! the while; its loops are timed from sending to the receipt.
+//! a storm of reconnecting clients, a reader who does not read, messages that nobody acknowledges. But for the last, a
+//! steady pair exchanges messages on a thread of its own all the while; its loops are timed from sending to the receipt.
 //!
-//! `cargo bench --bench adversity -- flood`, `… -- storm`, `… -- jam`; `-- --help` lists the options. Each prints a table and
+//! `cargo bench --bench adversity -- flood`, `… -- storm`, `… -- jam`, `… -- in-flight`; `-- --help` lists the options. Each prints a table and
 //! ends with an error if a message was lost, came out of order or came twice. Without `--bench` (under
 //! `cargo test --all-targets`) each makes one short pass, to hold that it works.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -87,7 +87,7 @@ enum Case {
     },
     /// Messages that walk their schedule, because their readers read and acknowledge none
     InFlight {
-        /// How many readers, twice
+        /// How many readers, three times
         #[arg(long, default_value_t = 50)]
         readers: u64,
         /// Messages for each of them
@@ -472,20 +472,8 @@ async fn in_flight(readers: u64, each: u64, calm: Duration, sets: &[String]) -> 
         let first = 20_000 + round * readers;
         let users: Vec<_> = (first..first + readers).map(User::new).collect();
         for user in &users {
-            let mut wire = Wire::open(server.public, &user.token).await?;
-            let came = Rc::clone(&came);
-            let reading = async move {
-                loop {
-                    while let Some(frame) = wire.next()? {
-                        let is_message = text(frame, r#""type":""#)? == b"C2C";
-                        came.set(came.get() + u64::from(is_message));
-                    }
-                    wire.fill().await?;
-                }
-                #[allow(unreachable_code)]
-                anyhow::Ok(())
-            };
-            tokio::task::spawn_local(reading);
+            let wire = Wire::open(server.public, &user.token).await?;
+            tokio::task::spawn_local(count_messages(wire, Rc::clone(&came)));
         }
         for user in &users {
             send_many(&mut sender, &user.name, each, SIZE, AHEAD as u64).await?;
@@ -505,6 +493,17 @@ async fn in_flight(readers: u64, each: u64, calm: Duration, sets: &[String]) -> 
         before = now;
     }
     Ok(())
+}
+
+/// One reader, who acknowledges nothing.
+async fn count_messages(mut wire: Wire, came: Rc<Cell<u64>>) -> Result<()> {
+    loop {
+        while let Some(frame) = wire.next()? {
+            let is_message = text(frame, r#""type":""#)? == b"C2C";
+            came.set(came.get() + u64::from(is_message));
+        }
+        wire.fill().await?;
+    }
 }
 
 // ---- the jam ----

@@ -133,6 +133,7 @@ def main():
     asked.add_argument("--plot", help="an SVG file for memory and disk")
     asked.add_argument("--html", help="a file for the page of the load")
     options = asked.parse_args()
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
     home = tempfile.mkdtemp(prefix="yizhan-soak-")
     code, report, seen, kills, starts = run(options, home)
     if options.plot:

@@ -4,6 +4,7 @@ mod descriptors;
 mod lock;
 pub mod restore;
 mod tls;
+mod unfinished;
 pub mod upkeep;
 
 use std::cell::RefCell;
@@ -48,6 +49,7 @@ use crate::token::Tokens;
 
 use descriptors::Budget;
 use lock::DirLock;
+use unfinished::Work;
 
 pub use tls::Certificates;
 
@@ -135,8 +137,10 @@ impl Node {
         };
         if lock.is_some() {
             // Before anything is written beside it.
-            restore::refuse_unfinished(&settings.store.path).map_err(StartError)?;
-            upkeep::refuse_unsalvaged(&settings.store.path).map_err(StartError)?;
+            for work in [Work::Restore, Work::Salvage] {
+                work.refuse_unfinished(&settings.store.path)
+                    .map_err(StartError)?;
+            }
         }
         let budget = Budget::take().map_err(StartError)?;
         let public_listener = bind("listen.public", public_addr)?;

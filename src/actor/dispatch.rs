@@ -60,7 +60,8 @@ impl Outlet<Asker> for Dispatch {
                 touched.push(device.clone());
             }
         };
-        let (now, mut requests) = (Instant::now(), Vec::new());
+        let now = Instant::now();
+        let mut requests = Vec::new();
         for (asker, answer) in answers {
             match asker {
                 Asker::Device { device, ticket, at } => {

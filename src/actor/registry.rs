@@ -81,8 +81,8 @@ impl<M: Member> Registry<M> {
     /// Announces commits to that connection of that process from here on.
     pub fn register(&self, uid: Uid, did: &Did, serial: u64, epoch: Epoch) {
         let mut shard = self.shard(uid).write();
-        let entries = shard.entry(uid).or_insert_with(|| Vec::with_capacity(1));
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.did == *did)
+        let mut entries = shard.get_mut(&uid).into_iter().flatten();
+        if let Some(entry) = entries.find(|entry| entry.did == *did)
             && entry.member.serial() == serial
         {
             entry.epoch = Some(epoch);

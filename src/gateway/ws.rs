@@ -76,6 +76,7 @@ struct Socket {
     fragments: Option<Fragments>,
     /// What the client asked and the device has not been handed.
     asked: Vec<Command>,
+    /// When all that had come was last dealt with.
     heard: Instant,
     closing: bool,
 }

@@ -34,7 +34,7 @@ pub struct AppState {
     pub admin_token: Secret,
     /// How fast clients may be.
     pub rates: Rates,
-    /// A turn for each login that is worked on.
+    /// A turn for each login that attaches.
     pub logins: Semaphore,
     draining: AtomicBool,
 }

@@ -13,9 +13,8 @@ use crate::store::numbers::{NUMBERS_SKIPPED, Stock, skip_numbers};
 use crate::store::restore::{self, RestoreError};
 
 use super::lock::DirLock;
+use super::unfinished::Work;
 
-/// There from before the first byte of a restore until it is whole: what stands beside it is not to be served.
-const UNFINISHED: &str = "RESTORING";
 /// Where the engine has its files, in `store.path`.
 const STORE: [&str; 3] = ["sled", "log", "index"];
 /// Read at once from a backup, bytes.
@@ -69,10 +68,8 @@ pub fn restore(
     refuse_occupied(path)?;
 
     let failed = |error: io::Error| format!("store.path {}: {error}", path.display());
-    let marker = path.join(UNFINISHED);
-    File::create(&marker)
-        .and_then(|marker| marker.sync_all())
-        .and_then(|()| sync_dir(path))
+    Work::Restore
+        .begin(path)
         .and_then(|()| match path.parent().filter(|_| is_new) {
             Some(above) => sync_dir(above),
             None => Ok(()),
@@ -87,25 +84,13 @@ pub fn restore(
     let stock = fill(path, file)?;
     finish()?;
     sync_dir(path)
-        .and_then(|()| fs::remove_file(&marker))
-        .and_then(|()| sync_dir(path))
+        .and_then(|()| Work::Restore.end(path))
         .map_err(failed)?;
     Ok((verified, stock))
 }
 
-/// Refuses a directory in which a restore was begun and not finished.
-pub(super) fn refuse_unfinished(path: &Path) -> Result<(), String> {
-    match path.join(UNFINISHED).exists() {
-        true => Err(format!(
-            "store.path {} holds a restore that did not come to its end: run `yizhan restore` again",
-            path.display()
-        )),
-        false => Ok(()),
-    }
-}
-
 fn refuse_occupied(path: &Path) -> Result<(), String> {
-    match STORE.iter().any(|part| path.join(part).exists()) && !path.join(UNFINISHED).exists() {
+    match STORE.iter().any(|part| path.join(part).exists()) && !Work::Restore.is_begun(path) {
         true => Err(format!(
             "store.path {} holds a store already, and a restore needs an empty one: move it away, or name another store.path",
             path.display()

@@ -12,12 +12,11 @@ use crate::store::numbers::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 use crate::store::{Engine, EngineError};
 
 use super::lock::DirLock;
-use super::restore::{refuse_unfinished, sync_dir};
+use super::restore::sync_dir;
+use super::unfinished::Work;
 
 /// Where a check has its copy of the base, in `store.path`: opening the base can change it.
 const COPY: &str = "CHECK";
-/// There from before a salvage changes anything until it is whole.
-const UNFINISHED: &str = "SALVAGING";
 /// Where the base has its files.
 const BASE: &str = "sled";
 
@@ -49,9 +48,8 @@ pub fn salvage(settings: &Settings) -> Result<(Findings, Option<PathBuf>), Strin
         format!("{error}: what is settled cannot be read, and a backup has to be restored")
     })?;
     let mut put_aside = |file: &str| Ok(set_aside(Path::new(file), &aside)?);
-    let marker = path.join(UNFINISHED);
-    let goes_on = marker.exists();
-    mark(&marker, path).map_err(failed)?;
+    let goes_on = Work::Salvage.is_begun(path);
+    Work::Salvage.begin(path).map_err(failed)?;
     let mut found = journal::salvage(&place, &mut put_aside).map_err(said)?;
     if goes_on {
         let finished = "an earlier salvage did not come to its end, and is finished now: what it put aside is in a directory of its own";
@@ -71,26 +69,8 @@ pub fn salvage(settings: &Settings) -> Result<(Findings, Option<PathBuf>), Strin
         ledger::recount_rows(&engine).map_err(said)?;
         engine.close().map_err(said)?;
     }
-    fs::remove_file(&marker)
-        .and_then(|()| sync_dir(path))
-        .map_err(failed)?;
+    Work::Salvage.end(path).map_err(failed)?;
     Ok((found, has_aside.then_some(aside)))
-}
-
-/// Refuses a store in which a salvage was begun and not finished: a number that it lost could be given out again.
-pub(super) fn refuse_unsalvaged(path: &Path) -> Result<(), String> {
-    match path.join(UNFINISHED).exists() {
-        true => Err(format!(
-            "store.path {} holds a salvage that did not come to its end: run `yizhan store salvage` again",
-            path.display()
-        )),
-        false => Ok(()),
-    }
-}
-
-fn mark(marker: &Path, path: &Path) -> io::Result<()> {
-    File::create(marker)?.sync_all()?;
-    sync_dir(path)
 }
 
 fn hold(settings: &Settings) -> Result<(&Path, DirLock), String> {
@@ -102,7 +82,7 @@ fn hold(settings: &Settings) -> Result<(&Path, DirLock), String> {
         return Err(format!("store.path {} holds no store", path.display()));
     }
     let lock = DirLock::take(path)?;
-    refuse_unfinished(path)?;
+    Work::Restore.refuse_unfinished(path)?;
     Ok((path, lock))
 }
 

@@ -30,23 +30,22 @@ use parking_lot::RwLock;
 use crate::metrics::Metrics;
 
 use super::files::{DiskFolder, Folder};
-use super::record::{self, DEDUPE};
 use super::sled::SledEngine;
-use super::{Batch, Engine, EngineError};
+use super::{Batch, Engine, EngineError, record};
 
 use log::{Empty, Log};
 use manifest::Manifest;
 use replay::Replayed;
 use segment::Identity;
 use settler::{Settler, Shared};
-use shelf::{Layers, Shelf};
+use shelf::{Layers, Shelf, meets_dedupe};
 
 pub use check::{Findings, check};
 pub use salvage::salvage;
 
 /// The file of the log that a salvage writes, until it is one of the log.
 const SALVAGED: &str = "salvaged";
-/// Writes that a batch may hold: so many that a commit hardly ever needs two: an inbox is written once with each.
+/// Writes that a batch may hold. A commit hardly ever needs two, and an inbox is written once with each.
 const BATCH: usize = 2048;
 /// Entries of the overlay that a scan takes at once.
 const SCAN_STEP: usize = 512;
@@ -304,7 +303,7 @@ impl Open {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), EngineError> {
-        if from < [DEDUPE + 1].as_slice() && to >= [DEDUPE].as_slice() {
+        if meets_dedupe(from, to) {
             // Before the overlay is locked for it.
             let parts = self.shared.overlay.read().dedupe.settling(u64::MAX);
             for part in parts {

@@ -1,8 +1,8 @@
 //! The rules of committing, over any engine: what each request reads, what it writes, and who hears of it.
 //!
-//! A batch of requests becomes engine batches of at most [`Engine::batch_max`] writes. All writes of one message stand in the
-//! same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half message
-//! and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
+//! A batch of requests becomes engine batches of at most [`Engine::batch_max`] writes. All writes of one message stand
+//! in the same engine batch, with the head of its reader's sequence, so a crash between two of them leaves no half
+//! message and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
 mod access;
 mod count;

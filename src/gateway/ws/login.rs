@@ -73,6 +73,7 @@ pub(super) async fn log_in(
     }
     let busy = || Fault::new(Code::Busy).later(state.services.rules.retry_ms);
     let turn = timeout(PATIENCE, state.logins.acquire()).await;
+    // Nobody closes the semaphore: only the wait can fail.
     let _turn = turn.map_err(|_| busy())?;
     let pass = pass(&claims, state);
     let line = req.conn_data::<Wire>().map(Wire::line);

@@ -75,8 +75,8 @@ impl Rest {
         if let Some(first) = table.checked_sub(1) {
             key.push(first as u8);
         }
-        let [high, low] = self.head.map(u64::to_be_bytes);
-        let head = [high, low].concat();
+        let [high, low] = self.head.map(u128::from);
+        let head = (high << 64 | low).to_be_bytes();
         key.extend_from_slice(&head[..usize::from(self.heads)]);
         key.extend_from_slice(&self.tail);
         key
@@ -108,6 +108,7 @@ impl Overlay {
         self.removals
     }
 
+    /// The same, and counts anew.
     pub(super) fn take_removals(&mut self) -> usize {
         std::mem::take(&mut self.removals)
     }

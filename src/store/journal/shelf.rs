@@ -60,8 +60,7 @@ impl Shelf {
         layers: &mut Layers<'_>,
     ) -> Result<bool, EngineError> {
         let (dedupe, after) = ([record::DEDUPE], [record::DEDUPE + 1]);
-        let meets_dedupe = from < after.as_slice() && to >= dedupe.as_slice();
-        if meets_dedupe {
+        if meets_dedupe(from, to) {
             layers.runs = Some(self.runs.entries(from.max(&dedupe), to)?);
         }
         let only_dedupe = from >= dedupe.as_slice() && to < after.as_slice();
@@ -72,6 +71,11 @@ impl Shelf {
         }
         layers.rest()
     }
+}
+
+/// Whether keys of the dedupe index may stand from `from` to `to`.
+pub(super) fn meets_dedupe(from: &[u8], to: &[u8]) -> bool {
+    from < [record::DEDUPE + 1].as_slice() && to >= [record::DEDUPE].as_slice()
 }
 
 /// Whether the key is one of the dedupe index.
