@@ -24,6 +24,7 @@ pub mod actor;
 // 4: edges.
 pub mod gateway;
 pub mod http;
+pub mod relay;
 
 // 5: the root.
 pub mod node;

@@ -17,7 +17,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "pure",   rooms: &["codec", "machine", "message"],     never: &[ACTORS, ASYNC, IO, STORES, LOCKS, CLOCK, CHANCE] },
     Layer { name: "ports",  rooms: &["clock", "metrics", "store"],       never: &[ACTORS, SOCKETS, FILES, STORES, WALL, CHANCE, DIALECTS] },
     Layer { name: "actors", rooms: &["actor"],                           never: &[SOCKETS, FILES, STORES, ENGINES, WALL, CHANCE, DIALECTS] },
-    Layer { name: "edges",  rooms: &["gateway", "http"],                 never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
+    Layer { name: "edges",  rooms: &["gateway", "http", "relay"],        never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
     Layer { name: "root",   rooms: &["node"],                            never: &[STORES, WALL, CHANCE] },
     Layer { name: "client", rooms: &["load"],                            never: &[ACTORS, STORES, SERVER] },
     Layer { name: "line",   rooms: &["cli", "main"],                     never: &[STORES, CHANCE] },
