@@ -16,6 +16,7 @@ pub mod restore;
 pub mod runs;
 pub mod sled;
 pub mod space;
+pub mod trace;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
