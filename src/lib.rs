@@ -10,6 +10,7 @@ pub mod token;
 
 // 1: pure.
 pub mod codec;
+pub mod erl;
 pub mod machine;
 pub mod message;
 

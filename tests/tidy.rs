@@ -14,7 +14,7 @@ use yizhan::metrics::Metrics;
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
     Layer { name: "leaf",   rooms: &["code", "config", "id", "token"],   never: &[ACTORS, ASYNC, IO, STORES, LOCKS, CLOCK, CHANCE] },
-    Layer { name: "pure",   rooms: &["codec", "machine", "message"],     never: &[ACTORS, ASYNC, IO, STORES, LOCKS, CLOCK, CHANCE] },
+    Layer { name: "pure",   rooms: &["codec", "erl", "machine", "message"], never: &[ACTORS, ASYNC, IO, STORES, LOCKS, CLOCK, CHANCE] },
     Layer { name: "ports",  rooms: &["clock", "metrics", "store"],       never: &[ACTORS, SOCKETS, FILES, STORES, WALL, CHANCE, DIALECTS] },
     Layer { name: "actors", rooms: &["actor"],                           never: &[SOCKETS, FILES, STORES, ENGINES, WALL, CHANCE, DIALECTS] },
     Layer { name: "edges",  rooms: &["gateway", "http", "relay"],        never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
