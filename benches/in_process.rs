@@ -10,11 +10,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use actix::System;
+use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use yizhan::actor::device::{Ask, Services};
+use yizhan::actor::diary::Diary;
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::codec::json::Json;
@@ -215,7 +218,7 @@ fn services() -> Arc<Services> {
     let engine = Arc::new(MemoryEngine::new());
     prepare(&*engine).unwrap();
     let ledger = Ledger::new(engine.clone(), policy);
-    let dispatch = Dispatch::new(registry.clone(), metrics.clone());
+    let dispatch = Dispatch::new(registry.clone(), metrics.clone(), Diary::none());
     let (engine_for_reads, time) = (engine.clone(), clock.clone());
     let started = committer::start(engine, ledger, clock.clone(), metrics.clone(), dispatch);
     let (commits, _) = started.unwrap();
@@ -226,7 +229,7 @@ fn services() -> Arc<Services> {
         registry,
         metrics,
         clock,
-        schedule: Schedule::from_gaps(&GAPS),
+        schedule: ArcSwap::from_pointee(Schedule::from_gaps(&GAPS)),
         rules: Arc::new(Rules {
             deliver_window: 64,
             send_window: 256,
@@ -239,6 +242,8 @@ fn services() -> Arc<Services> {
             write_deadline_ms: 30_000,
             silence_ms: FOR_EVER,
         }),
-        serials: AtomicU64::new(1),
+        processes: Processes::default(),
+        diary: Diary::none(),
+        epochs: AtomicU64::new(1),
     })
 }

@@ -2,10 +2,12 @@
 
 pub mod delivery;
 pub mod device;
+pub mod diary;
 pub mod dispatch;
 pub mod fence;
 pub mod line;
 pub mod login;
 pub mod mailroom;
 pub mod outbox;
+pub mod processes;
 pub mod registry;

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod admin;
+mod attach;
 mod backup;
 mod health;
 mod load;
@@ -84,6 +86,8 @@ enum Command {
     Store(store::StoreCommand),
     /// Asks the server of these settings on this machine whether it is ready; if it is not, says why and fails
     Health,
+    /// Opens a shell on a running server, or evaluates a script there
+    Attach(attach::AttachArgs),
     /// Loads a server, times it, and proves that it loses and doubles nothing
     Load(load::LoadArgs),
 }
@@ -115,6 +119,7 @@ pub fn run() -> Result<ExitCode> {
             health::ask(&settings)?;
             print("ready")
         }
+        Some(Command::Attach(args)) => return Ok(attach::attach(&settings, &args)),
         Some(Command::Load(args)) => return load::load(&settings, &args),
     };
     done.map(|()| ExitCode::SUCCESS)

@@ -4,7 +4,7 @@
 //! that nobody has to think of.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,10 @@ pub struct Settings {
     pub inbox: Inbox,
     /// How much one client may ask of the server.
     pub limits: Limits,
+    /// What the operator's shell may take.
+    pub shell: Shell,
+    /// How long the lives of messages are remembered.
+    pub trace: Trace,
     /// Who may use the admin listener.
     pub admin: Admin,
 }
@@ -214,18 +218,56 @@ pub struct Limits {
     pub handshakes_per_s: u64,
 }
 
+/// What the operator's shell may take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shell {
+    /// How long one evaluation may take, in milliseconds.
+    pub eval_ms: u64,
+    /// The IP address on which `rtmp_proxy:run/2` listens.
+    pub relay_address: String,
+}
+
+impl Shell {
+    /// Returns [`Shell::relay_address`] as an address; settings that were loaded always have one.
+    pub fn relay_ip(&self) -> Result<IpAddr, Impossible> {
+        let ip = self.relay_address.parse();
+        ip.map_err(|_| {
+            let reason = format!("must be an IP address, not {:?}", self.relay_address);
+            impossible("shell.relay_address", reason)
+        })
+    }
+}
+
+/// How long the lives of messages are remembered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// For how long, in milliseconds.
+    pub keep_ms: u64,
+    /// In how many bytes; 0 when nothing is written down.
+    pub max_bytes: u64,
+}
+
 /// Who may use the admin listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// The bearer token of operators; empty when it is to come from `keys.toml`.
     pub token: Secret,
+    /// The bearer token of those who only look; empty when it is to come from `keys.toml`.
+    pub read_token: Secret,
 }
 
 impl Admin {
     /// Returns the configured token of operators, if there is one.
     pub fn token(&self) -> Option<&str> {
         filled(self.token.expose())
+    }
+
+    /// Returns the configured token of those who only look, if there is one.
+    pub fn read_token(&self) -> Option<&str> {
+        filled(self.read_token.expose())
     }
 }
 
@@ -303,10 +345,25 @@ impl Settings {
         )?;
         Hashids::build(&self.ids).map_err(|(key, reason)| impossible(key, reason))?;
         self.check_device()?;
-        self.check_schedule()?;
+        check_schedule(&self.delivery.schedule_ms)?;
         within("inbox.max_messages", self.inbox.max_messages, 1..=MAX_INBOX)?;
         within("inbox.ttl_ms", self.inbox.ttl_ms, 1..=CENTURY_MS)?;
-        self.check_limits()
+        self.check_limits()?;
+        within("shell.eval_ms", self.shell.eval_ms, 10..=MAX_EVAL_MS)?;
+        self.shell.relay_ip()?;
+        within("trace.keep_ms", self.trace.keep_ms, 1..=CENTURY_MS)?;
+        let max_bytes = self.trace.max_bytes;
+        if max_bytes != 0 {
+            within("trace.max_bytes", max_bytes, MIN_TRACE..=MAX_FREE)?;
+        }
+        if self.admin.read_token().is_some() && self.admin.read_token() == self.admin.token() {
+            return Err(Impossible {
+                key: "admin.read_token",
+                with: Some("admin.token"),
+                reason: "must differ from admin.token".into(),
+            });
+        }
+        Ok(())
     }
 
     /// Returns the settings in force as TOML, with every secret hidden.
@@ -411,26 +468,6 @@ impl Settings {
             0..=MAX_CONNECTIONS,
         )
     }
-
-    fn check_schedule(&self) -> Result<(), Impossible> {
-        const KEY: &str = "delivery.schedule_ms";
-        let gaps = &self.delivery.schedule_ms;
-        if gaps.first() != Some(&0) {
-            return Err(impossible(
-                KEY,
-                "must begin with 0: the first copy is sent at once",
-            ));
-        }
-        if gaps.len() > MAX_COPIES {
-            let reason = format!(
-                "must have at most {MAX_COPIES} gaps, but has {}",
-                gaps.len()
-            );
-            return Err(impossible(KEY, reason));
-        }
-        gaps.iter()
-            .try_for_each(|gap| within(KEY, *gap, 0..=DAY_MS))
-    }
 }
 
 const MAX_RATE: u64 = 1_000_000;
@@ -447,10 +484,32 @@ const MAX_FRAME: u64 = 64 * 1024 * 1024;
 const ENVELOPE: usize = 1024;
 const MAX_WINDOW: u64 = 65_536;
 const MAX_DEVICES: u64 = 1_000;
+/// The longest evaluation.
+const MAX_EVAL_MS: u64 = 60_000;
+/// The least that a trace is kept in, if one is kept.
+const MIN_TRACE: u64 = 32 << 20;
 /// A pebibyte.
 const MAX_FREE: u64 = 1 << 50;
 const MAX_INBOX: u64 = 10_000_000;
 const MAX_COPIES: usize = 64;
+
+/// Refuses gaps, in milliseconds, that are no schedule.
+pub fn check_schedule(gaps: &[u64]) -> Result<(), Impossible> {
+    const KEY: &str = "delivery.schedule_ms";
+    if gaps.first() != Some(&0) {
+        let reason = "must begin with 0: the first copy is sent at once";
+        return Err(impossible(KEY, reason));
+    }
+    if gaps.len() > MAX_COPIES {
+        let reason = format!(
+            "must have at most {MAX_COPIES} gaps, but has {}",
+            gaps.len()
+        );
+        return Err(impossible(KEY, reason));
+    }
+    gaps.iter()
+        .try_for_each(|gap| within(KEY, *gap, 0..=DAY_MS))
+}
 
 fn filled(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())

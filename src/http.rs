@@ -3,7 +3,11 @@
 pub mod access;
 pub mod admin;
 pub mod backup;
+mod console;
 mod cors;
+pub mod door;
+pub mod observe;
 pub mod public;
+pub mod repl;
 pub mod reply;
 pub mod state;

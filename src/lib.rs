@@ -26,6 +26,7 @@ pub mod actor;
 pub mod gateway;
 pub mod http;
 pub mod relay;
+pub mod shell;
 
 // 5: the root.
 pub mod node;

@@ -5,6 +5,7 @@ pub mod dedupe;
 pub mod delivery;
 pub mod device;
 pub mod inbox;
+pub mod life;
 pub mod ranges;
 pub mod schedule;
 pub mod sent;

@@ -2,6 +2,7 @@
 //! stored ([`Message`]), and what is asked of the committer ([`Op`], [`Answer`]).
 
 mod op;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -88,6 +89,8 @@ pub struct Signal {
     pub payload: Box<str>,
     /// The sender's own time, milliseconds, if it gave one.
     pub created_at: Option<i64>,
+    /// Whether the payload is the whole frame, as an operator wrote it.
+    pub bare: bool,
 }
 
 /// What a client asks of its device.
@@ -305,6 +308,8 @@ pub enum Event {
     Deliver(Row),
     /// A relayed signal.
     Signal(Arc<Signal>),
+    /// A frame that an operator wrote.
+    Text(Arc<str>),
     /// Frame 5: that acknowledgement is durable.
     AckOk(Ack),
     /// Frame 6: a device of the reader has it.
@@ -385,6 +390,7 @@ impl Event {
         match self {
             Event::Deliver(one) => row(one),
             Event::Signal(signal) => EVENT_BYTES + signal.payload.len(),
+            Event::Text(text) => EVENT_BYTES + text.len(),
             Event::SyncPage { rows, .. } => EVENT_BYTES + rows.iter().map(row).sum::<usize>(),
             Event::Status(states) => EVENT_BYTES + STATE_BYTES * states.len(),
             Event::AckOk(Ack::Seqs(seqs)) => EVENT_BYTES + size_of::<Seq>() * seqs.len(),

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::core::Metric;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+use serde::Serialize;
 
 use crate::code::Code;
 use crate::store::ledger::Tally;
@@ -36,6 +39,8 @@ struct Inner {
     unsettled_log: IntGauge,
     cut_tails: IntCounter,
     settle: Histogram,
+    trace_lost: IntCounter,
+    trace_bytes: IntGauge,
     last_backup: IntGauge,
     batch: Histogram,
     commit: Histogram,
@@ -141,6 +146,16 @@ impl Metrics {
                 "yizhan_settle_seconds",
                 "Time to move what has rested in the log to its place.",
                 prometheus::exponential_buckets(0.001, 2.0, 16)?,
+            )?,
+            trace_lost: counter(
+                &registry,
+                "yizhan_trace_lost_total",
+                "Moments in the lives of messages that were not written down, under load or for want of room.",
+            )?,
+            trace_bytes: gauge(
+                &registry,
+                "yizhan_trace_bytes",
+                "Bytes of the lives of messages on disk.",
             )?,
             last_backup: gauge(
                 &registry,
@@ -255,6 +270,14 @@ impl Metrics {
         self.0.settle.observe(took.as_secs_f64());
     }
 
+    /// So much was lost of the lives of messages since the start, and they take so many bytes.
+    pub fn trace(&self, lost: u64, bytes: u64) {
+        let counted = self.0.trace_lost.get();
+        self.0.trace_lost.inc_by(lost.saturating_sub(counted));
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0.trace_bytes.set(bytes);
+    }
+
     /// A whole backup was sent, at this time in Unix milliseconds.
     pub fn backed_up(&self, now_ms: u64) {
         let seconds = now_ms / 1000;
@@ -308,12 +331,105 @@ impl Metrics {
         gauge.set(expires);
     }
 
+    /// The counters that an operator looks at most.
+    pub fn counts(&self) -> Counts {
+        let inner = &*self.0;
+        let gauge = |gauge: &IntGauge| u64::try_from(gauge.get()).unwrap_or(0);
+        let refused = Code::ALL.map(|code| {
+            let number = code.number().to_string();
+            inner.refused.with_label_values(&[number.as_str()]).get()
+        });
+        Counts {
+            accepted: inner.accepted.get(),
+            delivered: inner.delivered.get(),
+            redelivered: inner.redelivered.get(),
+            parked: inner.parked.get(),
+            expired: inner.expired.get(),
+            refused: refused.iter().sum(),
+            connections: gauge(&inner.connections),
+            online_devices: gauge(&inner.online),
+            in_flight: gauge(&inner.in_flight),
+            inbox_rows: gauge(&inner.rows),
+        }
+    }
+
+    /// What the process has in memory; none if the system does not say it.
+    pub fn memory(&self) -> Option<Memory> {
+        let status = procfs::process::Process::myself().ok()?.status().ok()?;
+        Some(Memory {
+            resident: status.vmrss?.saturating_mul(1024),
+            peak: status.vmhwm?.saturating_mul(1024),
+            unsettled: u64::try_from(self.0.unsettled_memory.get()).unwrap_or(0),
+        })
+    }
+
+    /// How long it took to accept messages since the start.
+    pub fn accept_times(&self) -> Times {
+        let metric = self.0.accept.metric();
+        let histogram = metric.get_histogram();
+        let buckets = histogram.get_bucket().iter();
+        Times {
+            buckets: buckets
+                .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()))
+                .collect(),
+            count: histogram.get_sample_count(),
+            sum: histogram.get_sample_sum(),
+        }
+    }
+
     /// Everything in the text format of Prometheus.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// Counters and gauges at one moment, as the README explains them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// `yizhan_accepted_total`.
+    pub accepted: u64,
+    /// `yizhan_delivered_total`.
+    pub delivered: u64,
+    /// `yizhan_redelivered_total`.
+    pub redelivered: u64,
+    /// `yizhan_parked_total`.
+    pub parked: u64,
+    /// `yizhan_expired_total`.
+    pub expired: u64,
+    /// `yizhan_refused_total`, of all codes.
+    pub refused: u64,
+    /// `yizhan_connections`.
+    pub connections: u64,
+    /// `yizhan_online_devices`.
+    pub online_devices: u64,
+    /// `yizhan_deliveries_in_flight`.
+    pub in_flight: u64,
+    /// `yizhan_inbox_rows`.
+    pub inbox_rows: u64,
+}
+
+/// What the process has in memory, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Now.
+    pub resident: u64,
+    /// At most since the start.
+    pub peak: u64,
+    /// `yizhan_unsettled_bytes`.
+    pub unsettled: u64,
+}
+
+/// A histogram of spans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Times {
+    /// Upper bounds in seconds, each with how many spans were not longer.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many there were.
+    pub count: u64,
+    /// Their sum, seconds.
+    pub sum: f64,
 }
 
 /// What keeps a client within bounds; the first five are settings under `limits`.

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod lock;
+mod parts;
 pub mod restore;
 mod tls;
 mod unfinished;
@@ -14,17 +15,22 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use actix::Arbiter;
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::actor::device::{Drain, Services};
+use crate::actor::diary::Diary;
 use crate::actor::dispatch::{Dispatch, Pages};
 use crate::actor::mailroom::DeviceRef;
+use crate::actor::processes::Processes;
 use crate::actor::registry::Registry;
 use crate::clock::{Clock, Wall, wall_ms};
 use crate::codec::Bounds as FrameBounds;
@@ -34,16 +40,19 @@ use crate::gateway::admission::{self, Gate};
 use crate::gateway::wire::Wire;
 use crate::gateway::ws::Dialect;
 use crate::http::state::AppState;
-use crate::http::{admin, public};
+use crate::http::{admin, door, public};
 use crate::id::Hashids;
 use crate::machine::device::Rules;
 use crate::machine::inbox::Bounds;
 use crate::machine::schedule::Schedule;
 use crate::metrics::Metrics;
+use crate::shell::Shell;
+use crate::shell::audit::Audit;
 use crate::store::backup::Recorder;
 use crate::store::journal::Journal;
 use crate::store::ledger::{self, Ledger, Policy};
 use crate::store::memory::MemoryEngine;
+use crate::store::trace::{Keep, Tracer};
 use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
 
@@ -71,6 +80,8 @@ const PAGE_MAX: usize = 100;
 const STATUS_MAX: usize = 256;
 /// What the frame around a page takes, bytes.
 const PAGE_FRAME: usize = 256;
+/// The directory of the lives of messages, in `store.path`.
+const TRACE: &str = "trace";
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// How long a client may take over its TLS handshake.
@@ -88,6 +99,12 @@ pub struct Node {
     public: SocketAddr,
     admin: SocketAddr,
     state: web::Data<AppState>,
+    shell: web::Data<Shell>,
+    /// Where the shell has things done.
+    desk: Arbiter,
+    /// An operator ends the server here.
+    stop: Arc<Notify>,
+    tracer: Option<Tracer>,
     servers: Vec<Server>,
     committer: JoinHandle<()>,
     certificates: Certificates,
@@ -112,7 +129,7 @@ impl Node {
 
     fn start_with(
         wall: Wall,
-        settings: Settings,
+        mut settings: Settings,
         dev: bool,
         engine: Option<Arc<dyn Engine>>,
     ) -> Result<Node, StartError> {
@@ -190,6 +207,11 @@ impl Node {
             }));
         }
 
+        let tracer = start_trace(&settings, is_on_disk, &clock)?;
+        let diary = match &tracer {
+            Some(tracer) => Diary::new(tracer.clone()),
+            None => Diary::none(),
+        };
         let per_user = match settings.limits.connections_per_user {
             0 => usize::MAX,
             most => most,
@@ -200,7 +222,7 @@ impl Node {
             Ledger::new(engine.clone(), policy(&settings)),
             clock.clone(),
             metrics.clone(),
-            Dispatch::new(registry.clone(), metrics.clone()),
+            Dispatch::new(registry.clone(), metrics.clone(), diary.clone()),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
         if is_on_disk {
@@ -208,7 +230,7 @@ impl Node {
             space::watch(path.clone(), least, commits.health(), metrics.clone())
                 .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
         }
-        let (reads, _) = reader::start(engine, clock.clone(), settings.inbox.ttl_ms, Pages)
+        let (reads, _) = reader::start(engine.clone(), clock.clone(), settings.inbox.ttl_ms, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
         let services = Arc::new(Services {
             commits,
@@ -216,29 +238,42 @@ impl Node {
             registry,
             metrics,
             clock,
-            schedule: Schedule::from_gaps(&settings.delivery.schedule_ms),
+            schedule: ArcSwap::from_pointee(Schedule::from_gaps(&settings.delivery.schedule_ms)),
             rules: rules(&settings).into(),
-            serials: AtomicU64::new(1),
+            processes: Processes::default(),
+            diary: diary.clone(),
+            epochs: AtomicU64::new(1),
         });
         let bounds = FrameBounds {
             max_payload: settings.listen.max_payload,
             max_page: PAGE_MAX,
             max_status: STATUS_MAX,
         };
+        let audit = Audit::open(is_on_disk.then_some(settings.store.path.as_path()));
+        let audit =
+            audit.map_err(|e| StartError(format!("the audit log cannot be written: {e}")))?;
+        // Ports that the system chose are told as they are.
+        settings.listen.public = public_listener.1.to_string();
+        settings.listen.admin = admin_listener.1.to_string();
         let state = web::Data::new(AppState::new(
             settings,
             services,
             Tokens::new(keys.jwt_key.expose(), hashids.clone()),
             Json::new(hashids.clone(), bounds),
             hashids,
-            keys.admin_token,
+            keys,
         ));
+        let stop = Arc::new(Notify::new());
+        let desk = Arbiter::new();
+        let shell = Shell::new(state.clone(), engine, audit, desk.handle(), stop.clone());
+        let shell = web::Data::new(shell);
+        parts::enter(&state);
         let (public, public_server) =
             listen_public(public_listener, public_tls, state.clone(), dev, budget)?;
         let (admin, admin_server) = listen_admin(
             admin_listener,
             admin_tls,
-            state.clone(),
+            shell.clone(),
             recorder.into(),
             budget,
         )?;
@@ -246,6 +281,10 @@ impl Node {
             public,
             admin,
             state,
+            shell,
+            desk,
+            stop,
+            tracer,
             servers: vec![public_server, admin_server],
             committer,
             certificates,
@@ -275,9 +314,13 @@ impl Node {
         for server in self.servers {
             actix_web::rt::spawn(server);
         }
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = self.stop.notified() => {}
+        }
         log::info!("draining");
         self.state.drain();
+        self.shell.end();
         for handle in &handles {
             handle.pause().await;
         }
@@ -303,6 +346,10 @@ impl Node {
         if !matches!(ended, Ok(Ok(()))) {
             log::error!("the committer did not end in order");
         }
+        if let Some(tracer) = self.tracer {
+            let _ = web::block(move || tracer.end()).await;
+        }
+        self.desk.stop();
         log::info!("drained");
     }
 }
@@ -329,6 +376,32 @@ fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Opened, StartErr
             Ok((engine.clone(), Some(engine)))
         }
     }
+}
+
+/// Goes on with the lives of messages, if they are to be written down.
+fn start_trace(
+    settings: &Settings,
+    is_on_disk: bool,
+    clock: &Clock,
+) -> Result<Option<Tracer>, StartError> {
+    let keep = Keep {
+        ms: settings.trace.keep_ms,
+        bytes: settings.trace.max_bytes,
+        free: settings.store.min_free_bytes,
+    };
+    if keep.bytes == 0 {
+        return Ok(None);
+    }
+    let dir = settings.store.path.join(TRACE);
+    let clock = clock.clone();
+    let now = Arc::new(move || clock.now_ms());
+    let tracer = Tracer::start(is_on_disk.then_some(dir.as_path()), keep, now);
+    tracer.map(Some).map_err(|e| {
+        StartError(format!(
+            "the trace in {} cannot be kept: {e}",
+            dir.display()
+        ))
+    })
 }
 
 /// Checks the store and says what is in it; returns how many rows wait.
@@ -425,15 +498,18 @@ fn listen_public(
 fn listen_admin(
     (listener, addr): (TcpListener, SocketAddr),
     tls: Option<ServerConfig>,
-    state: web::Data<AppState>,
+    shell: web::Data<Shell>,
     recorder: web::Data<Recorder>,
     budget: Budget,
 ) -> Result<(SocketAddr, Server), StartError> {
+    let state = shell.state.clone();
     let max_payload = state.settings.listen.max_payload;
     let deadline = Duration::from_millis(state.settings.device.write_deadline_ms);
     let server = HttpServer::new(move || {
         App::new()
+            .wrap(from_fn(door::own_site))
             .app_data(state.clone())
+            .app_data(shell.clone())
             .app_data(recorder.clone())
             .configure(|config| admin::routes(config, max_payload))
     })

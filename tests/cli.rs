@@ -162,7 +162,7 @@ async fn a_command_that_makes_no_sense_is_refused() {
 #[test]
 fn help_names_every_command_and_option() {
     let help = cli(&["--help"]);
-    for command in ["serve", "token", "uid", "config", "health"] {
+    for command in ["serve", "token", "uid", "config", "health", "attach"] {
         assert!(help.contains(command), "no {command} in\n{help}");
     }
     let help = cli(&["serve", "--help"]);

@@ -95,6 +95,7 @@ fn signal(name: &str, payload: &str, created_at: Option<i64>) -> Event {
         to: BOB,
         payload: payload.into(),
         created_at,
+        bare: false,
     }))
 }
 

@@ -3,6 +3,8 @@
 
 #[path = "device/access.rs"]
 mod access;
+#[path = "device/operator.rs"]
+mod operator;
 
 use std::sync::Arc;
 
@@ -84,6 +86,7 @@ fn signal(n: u64) -> Arc<Signal> {
         to: UID,
         payload: "{}".into(),
         created_at: None,
+        bare: false,
     })
 }
 

@@ -9,14 +9,17 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::System;
+use arc_swap::ArcSwap;
 use faulty::{Call, Fault, Faulty, Ill, When};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 use yizhan::actor::device::{Ask, Report, Services};
+use yizhan::actor::diary::Diary;
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::Code;
@@ -56,7 +59,7 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
     let (clock, metrics) = (Clock::start(), Metrics::new().unwrap());
     let registry: Arc<Registry<DeviceRef>> = Arc::default();
     let ledger = Ledger::new(engine.clone(), policy);
-    let dispatch = Dispatch::new(registry.clone(), metrics.clone());
+    let dispatch = Dispatch::new(registry.clone(), metrics.clone(), Diary::none());
     let (commits, _) =
         committer::start(engine, ledger, clock.clone(), metrics.clone(), dispatch).unwrap();
     let (reads, _) = reader::start(reads.clone(), clock.clone(), policy.ttl_ms, Pages).unwrap();
@@ -78,9 +81,11 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
         registry,
         metrics,
         clock,
-        schedule: Schedule::from_gaps(&[0, 600_000]),
+        schedule: ArcSwap::from_pointee(Schedule::from_gaps(&[0, 600_000])),
         rules: rules.into(),
-        serials: AtomicU64::new(1),
+        processes: Processes::default(),
+        diary: Diary::none(),
+        epochs: AtomicU64::new(1),
     })
 }
 

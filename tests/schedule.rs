@@ -10,14 +10,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use actix::System;
+use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
 use yizhan::actor::device::{Ask, Renew, Report, Services};
+use yizhan::actor::diary::Diary;
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::{Close, Code};
@@ -99,7 +102,7 @@ impl World {
         let engine = Arc::new(MemoryEngine::new());
         prepare(&*engine).unwrap();
         let ledger = Ledger::new(engine.clone(), policy);
-        let dispatch = Dispatch::new(registry.clone(), metrics.clone());
+        let dispatch = Dispatch::new(registry.clone(), metrics.clone(), Diary::none());
         let (commits, _) = committer::start(
             engine.clone(),
             ledger,
@@ -127,9 +130,11 @@ impl World {
             registry,
             metrics,
             clock,
-            schedule: Schedule::from_gaps(gaps),
+            schedule: ArcSwap::from_pointee(Schedule::from_gaps(gaps)),
             rules: rules.into(),
-            serials: AtomicU64::new(1),
+            processes: Processes::default(),
+            diary: Diary::none(),
+            epochs: AtomicU64::new(1),
         });
         World {
             services,

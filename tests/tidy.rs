@@ -6,7 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use yizhan::code::{Close, Code};
+use yizhan::erl::lib;
 use yizhan::metrics::Metrics;
+use yizhan::shell::call::help;
+use yizhan::shell::table;
 
 // ---- the rule ----
 
@@ -17,7 +20,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "pure",   rooms: &["codec", "erl", "machine", "message"], never: &[ACTORS, ASYNC, IO, STORES, LOCKS, CLOCK, CHANCE] },
     Layer { name: "ports",  rooms: &["clock", "metrics", "store"],       never: &[ACTORS, SOCKETS, FILES, STORES, WALL, CHANCE, DIALECTS] },
     Layer { name: "actors", rooms: &["actor"],                           never: &[SOCKETS, FILES, STORES, ENGINES, WALL, CHANCE, DIALECTS] },
-    Layer { name: "edges",  rooms: &["gateway", "http", "relay"],        never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
+    Layer { name: "edges",  rooms: &["gateway", "http", "relay", "shell"], never: &[FILES, STORES, ENGINES, WALL, CHANCE] },
     Layer { name: "root",   rooms: &["node"],                            never: &[STORES, WALL, CHANCE] },
     Layer { name: "client", rooms: &["load"],                            never: &[ACTORS, STORES, SERVER] },
     Layer { name: "line",   rooms: &["cli", "main"],                     never: &[STORES, CHANCE] },
@@ -109,6 +112,7 @@ const CHANCE: &[&str] = &["getrandom", "fastrand", "rand", "std::hash::RandomSta
 #[rustfmt::skip]
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("config",         "std::net::SocketAddr",  "a value; nothing is connected"),
+    ("config",         "std::net::IpAddr",      "the same"),
     ("config::origin", "std::net::Ipv6Addr",    "the same"),
     ("config::layers", "std::fs",               "reads settings files"),
     ("config::keys",   "std::fs",               "keeps generated secrets"),
@@ -133,6 +137,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("store::space",   "rustix",                "asks how much room is left"),
     ("store::files",   "std::fs",               "the files of the log and of the runs"),
     ("store::files",   "rustix",                "lets go of pages that may not be on the disk"),
+    ("shell::call::system", "std::env",         "for which machine it was built"),
+    ("shell::audit",   "std::fs",               "keeps the audit log"),
+    ("shell::evaluation", "rustix",             "runs at the lowest priority"),
     ("store::journal", "getrandom",             "no file of another store passes for one of this"),
 ];
 
@@ -320,6 +327,72 @@ fn the_protocol_page_has_every_code_and_no_other() {
     let codes = Code::ALL.into_iter().map(Code::number);
     let closes = Close::ALL.into_iter().map(Close::number);
     assert_eq!(told, codes.chain(closes).collect());
+}
+
+#[test]
+fn the_shell_page_has_every_function_and_no_other() {
+    const BEGIN: &str = "tidy` -->\n";
+    const END: &str = "<!-- end of functions -->";
+    let path = root().join("docs/SHELL.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("where the functions begin");
+    let (told, after) = rest.split_once(END).expect("where the functions end");
+    let functions = functions();
+    if std::env::var_os("YIZHAN_DOCS_UPDATE").is_some() {
+        let written = format!("{before}{BEGIN}{functions}{END}{after}");
+        fs::write(&path, written).unwrap();
+        return;
+    }
+    assert!(
+        told == functions,
+        "docs/SHELL.md is behind the table: YIZHAN_DOCS_UPDATE=1 cargo test --test tidy"
+    );
+}
+
+/// Every function of the shell as the page tells it.
+fn functions() -> String {
+    let mut page = String::new();
+    let row = |usage: &str, doc: &str, changes: bool| {
+        let mark = if changes { " *" } else { "" };
+        let doc = doc.replace('|', "\\|");
+        format!("| `{usage}`{mark} | {doc} |\n")
+    };
+    let own: Vec<_> = table::all().collect();
+    let mut modules: Vec<&str> = own.iter().map(|function| function.module).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    modules.sort_by_key(|module| (*module != table::COMMANDS, *module != "yizhan"));
+    for module in modules {
+        let title = match module {
+            table::COMMANDS => "Commands, without a module".to_string(),
+            module => format!("`{module}`"),
+        };
+        page.push_str(&format!("\n### {title}\n\n| call | does |\n|---|---|\n"));
+        if module == table::COMMANDS {
+            for (usage, doc) in help::LANGUAGE {
+                page.push_str(&row(usage, doc, false));
+            }
+        }
+        let mut of: Vec<_> = own.iter().filter(|f| f.module == module).collect();
+        of.sort_by_key(|function| (function.name, function.arity));
+        for function in of {
+            page.push_str(&row(function.usage, function.doc, function.changes()));
+        }
+    }
+    page.push_str("\n### Erlang's own\n\n`help(Module)` says what each does.\n\n");
+    let mut natives: Vec<_> = lib::all().collect();
+    natives.sort_by_key(|native| (native.module, native.name, native.arity));
+    for module in natives.chunk_by(|a, b| a.module == b.module) {
+        let names = module.iter().map(|n| format!("`{}/{}`", n.name, n.arity));
+        let names: Vec<String> = names.collect();
+        page.push_str(&format!(
+            "- **{}**: {}\n",
+            module[0].module,
+            names.join(", ")
+        ));
+    }
+    page.push('\n');
+    page
 }
 
 #[test]
@@ -684,9 +757,25 @@ fn function(line: &str) -> Option<&str> {
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
     walk(&root().join("src"), &mut files);
-    files.retain(|file| !file.ends_with("src/lib.rs"));
+    files.retain(|file| file.extension().is_some_and(|end| end == "rs"));
+    files.retain(|file| !file.ends_with("src/lib.rs") && !is_for_tests(file));
     assert!(files.len() > 20, "the sources are elsewhere");
     files
+}
+
+/// Whether the module that declares this file has it for its tests only.
+fn is_for_tests(file: &Path) -> bool {
+    let folder = file.parent().unwrap();
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    let declared = fs::read_to_string(folder.with_extension("rs")).unwrap_or_default();
+    let (mut is_test, declaration) = (false, format!("mod {name};"));
+    for line in declared.lines() {
+        if line.ends_with(&declaration) {
+            return is_test;
+        }
+        is_test = line == "#[cfg(test)]" || is_test && line.starts_with("#[");
+    }
+    false
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

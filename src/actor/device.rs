@@ -1,11 +1,14 @@
 //! The process of one device: obeys [`crate::machine::device::Device`] and touches no socket.
 
+pub mod operator;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use litemap::LiteMap;
 use tokio::sync::oneshot;
@@ -17,19 +20,22 @@ use crate::id::xid::xid;
 use crate::id::{Did, Uid};
 use crate::machine::access::Pass;
 use crate::machine::device::{
-    Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
+    Carried, Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
 };
 use crate::machine::schedule::Schedule;
+use crate::message::trace::{Step, Turn};
 use crate::message::{Command, Event, Op, Read, Signal};
 use crate::metrics::{Counted, Metrics};
 use crate::store::committer::CommitQueue;
 use crate::store::reader::ReadQueue;
 
 use super::delivery::{Delivery, Link};
+use super::diary::Diary;
 use super::dispatch::{Asker, Trip};
 use super::line::Line;
 use super::mailroom::{self, DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
+use super::processes::{BLOCK, Processes};
 use super::registry::{Member, Registry};
 
 /// Messages that may wait in the mailbox; the adapter stops reading when it is full.
@@ -50,12 +56,16 @@ pub struct Services {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
-    /// When copies leave.
-    pub schedule: Schedule,
+    /// When copies leave, of deliveries that begin from here on.
+    pub schedule: ArcSwap<Schedule>,
     /// The bounds.
     pub rules: Arc<Rules>,
-    /// Numbers device processes and connections.
-    pub serials: AtomicU64,
+    /// Every process by its number.
+    pub processes: Processes,
+    /// What is written down of the life of each message.
+    pub diary: Diary,
+    /// Numbers connections.
+    pub epochs: AtomicU64,
 }
 
 /// One device of one user, for as long as a connection of it lives.
@@ -65,12 +75,27 @@ pub struct Device {
     services: Arc<Services>,
     /// Nearly always one.
     connections: LiteMap<Epoch, Connection>,
-    deliveries: HashMap<Slot, Link, RandomState>,
+    deliveries: HashMap<Slot, Running, RandomState>,
+    /// The first slots of the blocks that its deliveries are numbered by, and their numbers.
+    blocks: Vec<(Slot, u64)>,
     trips: BTreeMap<Slot, Arc<Trip>>,
     timer: Option<(u64, SpawnHandle)>,
     /// When the message that is handled was begun: the time is read once for each.
     turn: Instant,
     online: Option<(Epoch, Counted)>,
+    /// With which code the connection that is announced to was ended.
+    closing: Option<u16>,
+}
+
+/// A delivery that walks.
+struct Running {
+    _link: Link,
+    carried: Carried,
+    schedule: Schedule,
+    /// When the first copy left.
+    started: Instant,
+    /// Copies that were due so far.
+    attempts: u32,
 }
 
 struct Connection {
@@ -92,6 +117,8 @@ pub struct Connect {
     pub epoch: Epoch,
     /// What its token says about it.
     pub pass: Pass,
+    /// The device type that it names.
+    pub dtype: Option<Box<str>>,
     /// Its frames go here.
     pub outbox: Outbox,
     /// What can end it without its adapter, where something can.
@@ -152,20 +179,24 @@ pub struct Drain;
 impl Device {
     /// Starts the process on the current thread.
     pub fn spawn(uid: Uid, did: Did, services: Arc<Services>) -> DeviceRef {
-        let serial = services.serials.fetch_add(1, Ordering::Relaxed);
+        let (number, since_ms) = (services.processes.number(), services.clock.now_ms());
+        let shared = services.clone();
         let addr = Device {
             machine: Machine::new(uid, did.clone(), services.rules.clone()),
             me: None,
             services,
             connections: LiteMap::with_capacity(1),
             deliveries: HashMap::default(),
+            blocks: Vec::new(),
             trips: BTreeMap::new(),
             timer: None,
             turn: Instant::now(),
             online: None,
+            closing: None,
         }
         .start();
-        let me = DeviceRef::new(uid, did, serial, addr);
+        let me = DeviceRef::new(uid, did, number, since_ms, addr);
+        shared.processes.add_device(me.clone());
         me.addr().do_send(Meet(me.clone()));
         me
     }
@@ -205,6 +236,10 @@ impl Device {
         }
         self.machine.watch(now);
         self.set_timer(now, ctx);
+        if let Some(me) = &self.me {
+            me.gauges()
+                .set(self.machine.walking(), self.machine.behind());
+        }
     }
 
     /// Sees to it that the machine's deadline is not missed. A timer that is too early is left: deadlines are put off with
@@ -244,13 +279,17 @@ impl Device {
                 };
                 self.push(epoch, event);
             }
-            Effect::Close { epoch, close } => self.push(epoch, Event::Close(close)),
+            Effect::Close { epoch, close } => {
+                self.note_close(epoch, close.number());
+                self.push(epoch, Event::Close(close));
+            }
             Effect::Discard(epoch) => {
                 if let Some(connection) = self.connections.get(&epoch) {
                     connection.outbox.discard();
                 }
             }
             Effect::Cut { epoch, close } => {
+                self.note_close(epoch, close.number());
                 if let Some(connection) = self.connections.remove(&epoch) {
                     let (uid, did) = self.machine.name();
                     log::info!(
@@ -277,31 +316,26 @@ impl Device {
                     let registry = &self.services.registry;
                     registry.register(me.uid(), me.did(), me.serial(), epoch);
                     self.online = Some((epoch, self.services.metrics.online()));
+                    self.closing = None;
+                    self.note_turn(Turn::Came);
                 }
             }
             Effect::Unregister(epoch) => {
                 let (uid, did) = self.machine.name();
                 self.services.registry.unregister(uid, did, epoch);
                 self.online = self.online.take().filter(|(online, _)| *online != epoch);
+                let close = self.closing.take();
+                self.note_turn(Turn::Left { close });
             }
-            // A schedule of one copy: there is nothing to walk.
-            Effect::Walk(slot) if self.services.schedule.is_last(0) => {
-                if !self.trips.contains_key(&slot) {
-                    self.services.metrics.parked(1);
-                }
-                self.machine.park(slot);
-            }
-            Effect::Walk(slot) => {
-                let counted = self.services.metrics.in_flight();
-                let schedule = self.services.schedule.clone();
-                let delivery = Delivery::start(slot, schedule, ctx.address(), counted, self.turn);
-                self.deliveries.insert(slot, delivery);
-            }
+            Effect::Walk(slot) => self.walk(slot, ctx),
             Effect::Halt { slot, parked } => {
+                let running = self.deliveries.remove(&slot);
                 if parked {
                     self.services.metrics.parked(1);
                 }
-                self.deliveries.remove(&slot);
+                if let Some(running) = running.filter(|_| parked) {
+                    self.note_parked(&running.carried, running.attempts, false);
+                }
             }
             Effect::Relay(signal) => self.relay(signal),
             Effect::SignalOver { slot, acked } => {
@@ -309,6 +343,8 @@ impl Device {
                     && acked
                 {
                     trip.settle();
+                    let carried = Carried::Signal(trip.signal().clone());
+                    self.note(&carried, |did| Step::Acked { did });
                 }
             }
             Effect::Stop => ctx.stop(),
@@ -316,11 +352,117 @@ impl Device {
     }
 
     fn push(&mut self, epoch: Epoch, event: Event) {
-        if let Event::Error { fault, .. } = &event {
-            self.services.metrics.refused(fault.code);
+        match &event {
+            Event::Error { fault, .. } => {
+                self.services.metrics.refused(fault.code);
+                let from = self.machine.name().0;
+                self.services.diary.refused(self.now(), from, fault);
+            }
+            Event::Delivered { id, reader, .. } => {
+                let (uid, did) = self.machine.name();
+                let step = Step::Told { did: did.clone() };
+                let now = self.now();
+                self.services
+                    .diary
+                    .message(now, id, Some(uid), *reader, step);
+            }
+            _ => {}
         }
         if let Some(connection) = self.connections.get(&epoch) {
             connection.outbox.push(event);
+        }
+    }
+
+    /// Starts the delivery whose first copy has left, unless its schedule has one copy only.
+    fn walk(&mut self, slot: Slot, ctx: &mut Context<Self>) {
+        let Some(carried) = self.machine.carried(slot) else {
+            return;
+        };
+        let own = self.trips.get(&slot).and_then(|trip| trip.schedule());
+        let schedule = match own {
+            Some(schedule) => schedule.clone(),
+            None => Schedule::clone(&self.services.schedule.load()),
+        };
+        self.note(&carried, |did| Step::Sent { did, attempt: 1 });
+        if schedule.is_last(0) {
+            if !self.trips.contains_key(&slot) {
+                self.services.metrics.parked(1);
+                self.note_parked(&carried, 1, true);
+            }
+            return self.machine.park(slot);
+        }
+        let counted = self.services.metrics.in_flight();
+        let link = Delivery::start(slot, schedule.clone(), ctx.address(), counted, self.turn);
+        self.number(slot);
+        let running = Running {
+            _link: link,
+            carried,
+            schedule,
+            started: self.turn,
+            attempts: 1,
+        };
+        self.deliveries.insert(slot, running);
+    }
+
+    /// Sees to it that the slot has a number.
+    fn number(&mut self, slot: Slot) {
+        if let Some((first, _)) = self.blocks.last()
+            && slot < first + BLOCK
+        {
+            return;
+        }
+        let Some(me) = &self.me else {
+            return;
+        };
+        let processes = &self.services.processes;
+        if let Some(oldest) = self.deliveries.keys().min() {
+            self.blocks.retain(|(first, number)| {
+                let is_used = first + BLOCK > *oldest;
+                if !is_used {
+                    processes.remove(*number);
+                }
+                is_used
+            });
+        }
+        let number = processes.add_block(me.clone(), slot);
+        self.blocks.push((slot, number));
+    }
+
+    /// The number of a delivery.
+    fn number_of(&self, slot: Slot) -> Option<u64> {
+        let block = self.blocks.iter().rev().find(|(first, _)| *first <= slot);
+        block.map(|(first, number)| number + (slot - first))
+    }
+
+    fn note(&self, carried: &Carried, step: impl FnOnce(Did) -> Step) {
+        let diary = &self.services.diary;
+        if diary.is_kept() {
+            let step = step(self.machine.name().1.clone());
+            let (id, from, to) = (carried.id(), carried.from(), carried.to());
+            diary.message(self.now(), id, from, to, step);
+        }
+    }
+
+    fn note_parked(&self, carried: &Carried, attempts: u32, used_up: bool) {
+        self.note(carried, |did| Step::Parked {
+            did,
+            attempts,
+            used_up,
+        });
+    }
+
+    fn note_turn(&self, turn: Turn) {
+        let (uid, did) = self.machine.name();
+        self.services.diary.device(self.now(), uid, did, turn);
+    }
+
+    fn note_close(&mut self, epoch: Epoch, close: u16) {
+        if self
+            .online
+            .as_ref()
+            .is_some_and(|(online, _)| *online == epoch)
+        {
+            self.closing = Some(close);
         }
     }
 
@@ -355,7 +497,7 @@ impl Device {
         let Some(me) = &self.me else {
             return;
         };
-        let trip = Arc::new(Trip::new(signal.clone(), me.clone()));
+        let trip = Arc::new(Trip::from_device(signal.clone(), me.clone()));
         let mut targets = Vec::new();
         let registry = &self.services.registry;
         registry.lookup(signal.to, |device| targets.push(device.clone()));
@@ -381,6 +523,10 @@ impl Actor for Device {
         if let Some(me) = &self.me {
             let registry = &self.services.registry;
             registry.remove(me.uid(), me.did(), me.serial());
+            let blocks = self.blocks.drain(..).map(|(_, number)| number);
+            for number in blocks.chain([me.number()]) {
+                self.services.processes.remove(number);
+            }
             // A letter may hold its own device: a signal that a user sends to themselves does.
             drop(me.collect());
         }
@@ -399,6 +545,9 @@ impl Handler<Connect> for Device {
     type Result = ();
 
     fn handle(&mut self, connect: Connect, ctx: &mut Context<Self>) {
+        if let Some(me) = &self.me {
+            me.connected(connect.dtype, connect.outbox.meter());
+        }
         self.connections.insert(
             connect.epoch,
             Connection {
@@ -481,14 +630,27 @@ impl Handler<Resend> for Device {
     fn handle(&mut self, resend: Resend, ctx: &mut Context<Self>) {
         self.catch_up();
         let now = self.begin();
-        if self.machine.resend(now, resend.slot, resend.last) == Resent::Written {
+        let resent = self.machine.resend(now, resend.slot, resend.last);
+        if resent == Resent::Written {
             self.services.metrics.redelivered();
         }
+        if let Some(running) = self.deliveries.get_mut(&resend.slot) {
+            running.attempts += 1;
+            let (carried, attempt) = (running.carried.clone(), running.attempts);
+            match resent {
+                Resent::Written => self.note(&carried, |did| Step::Sent { did, attempt }),
+                Resent::Skipped => self.note(&carried, |did| Step::Skipped { did, attempt }),
+                Resent::Over => {}
+            }
+        }
         if resend.last
-            && self.deliveries.remove(&resend.slot).is_some()
-            && !self.trips.contains_key(&resend.slot)
+            && let Some(running) = self.deliveries.remove(&resend.slot)
+            && resent != Resent::Over
         {
-            self.services.metrics.parked(1);
+            self.note_parked(&running.carried, running.attempts, true);
+            if !self.trips.contains_key(&resend.slot) {
+                self.services.metrics.parked(1);
+            }
         }
         self.settle(now, ctx);
     }

@@ -8,12 +8,15 @@ use tokio::sync::oneshot;
 
 use crate::code::Code;
 use crate::machine::device::{ReadTicket, Ticket};
-use crate::message::{Answer, Page, Signal};
+use crate::machine::schedule::Schedule;
+use crate::message::trace::Step;
+use crate::message::{Answer, Page, Row, Signal};
 use crate::metrics::Metrics;
 use crate::store::committer::Outlet;
 use crate::store::ledger::News;
 use crate::store::reader::PageOutlet;
 
+use super::diary::Diary;
 use super::mailroom::{Addressee, DeviceRef, Letter};
 use super::registry::{Member, Registry};
 
@@ -38,22 +41,48 @@ pub enum Asker {
 pub struct Dispatch {
     registry: Arc<Registry<DeviceRef>>,
     metrics: Metrics,
+    diary: Diary,
     touched: Vec<DeviceRef>,
 }
 
 impl Dispatch {
     /// Publishes to the devices of this registry.
-    pub fn new(registry: Arc<Registry<DeviceRef>>, metrics: Metrics) -> Dispatch {
+    pub fn new(registry: Arc<Registry<DeviceRef>>, metrics: Metrics, diary: Diary) -> Dispatch {
         Dispatch {
             registry,
             metrics,
+            diary,
             touched: Vec::new(),
+        }
+    }
+
+    /// Writes down who has been accepted and acknowledged.
+    fn note(&self, news: &[News]) {
+        for item in news {
+            match item {
+                News::Row(Row { seq, message }) => {
+                    let (id, from) = (&message.id, Some(message.from));
+                    let step = Step::Accepted { seq: *seq };
+                    let at_ms = message.server_ts;
+                    self.diary.message(at_ms, id, from, message.to, step);
+                }
+                News::Receipt(receipt) => {
+                    let (id, from) = (&receipt.id, Some(receipt.sender));
+                    let did = receipt.did.clone();
+                    let (at_ms, to) = (receipt.server_ts, receipt.reader);
+                    self.diary.message(at_ms, id, from, to, Step::Acked { did });
+                }
+                _ => {}
+            }
         }
     }
 }
 
 impl Outlet<Asker> for Dispatch {
     fn publish(&mut self, answers: Vec<(Asker, Answer)>, news: Vec<News>) {
+        if self.diary.is_kept() {
+            self.note(&news);
+        }
         let touched = &mut self.touched;
         let mut leave = |device: &DeviceRef, letter| {
             if device.leave(letter) {
@@ -74,7 +103,13 @@ impl Outlet<Asker> for Dispatch {
                 Asker::Waiting(waiting) => requests.push((waiting, answer)),
             }
         }
-        self.metrics.parked(route(&self.registry, news, leave));
+        let diary = &self.diary;
+        let parked = route(&self.registry, news, leave, |row| {
+            let message = &row.message;
+            let (at_ms, id) = (message.server_ts, &message.id);
+            diary.message(at_ms, id, Some(message.from), message.to, Step::Alone);
+        });
+        self.metrics.parked(parked);
         for device in touched.drain(..) {
             device.wake();
         }
@@ -86,11 +121,13 @@ impl Outlet<Asker> for Dispatch {
     }
 }
 
-/// Hands news to the devices they concern, in the order of the commits; returns how many rows found nobody.
+/// Hands news to the devices they concern, in the order of the commits; shows the rows that found nobody, and returns how
+/// many they are.
 pub fn route<M: Member>(
     registry: &Registry<M>,
     news: Vec<News>,
     mut leave: impl FnMut(&M, Letter),
+    mut alone: impl FnMut(&Row),
 ) -> u64 {
     let mut parked = 0;
     for item in news {
@@ -101,7 +138,10 @@ pub fn route<M: Member>(
                     found = true;
                     leave(device, Letter::Row(row.clone()));
                 });
-                parked += u64::from(!found);
+                if !found {
+                    parked += 1;
+                    alone(&row);
+                }
             }
             News::Head { uid, head } => {
                 registry.lookup(uid, |device| leave(device, Letter::Head(head)));
@@ -144,18 +184,37 @@ impl PageOutlet<(DeviceRef, ReadTicket)> for Pages {
 #[derive(Debug)]
 pub struct Trip {
     signal: Arc<Signal>,
-    origin: Box<dyn Addressee>,
+    /// Who hears of a failure.
+    origin: Option<Box<dyn Addressee>>,
+    /// When its copies leave, if not as those of everything else.
+    schedule: Option<Schedule>,
     settled: AtomicBool,
 }
 
 impl Trip {
     /// A signal whose sender hears of a failure through `origin`.
-    pub fn new(signal: Arc<Signal>, origin: impl Addressee + 'static) -> Trip {
+    pub fn from_device(signal: Arc<Signal>, origin: impl Addressee + 'static) -> Trip {
         Trip {
             signal,
-            origin: Box::new(origin),
+            origin: Some(Box::new(origin)),
+            schedule: None,
             settled: AtomicBool::new(false),
         }
+    }
+
+    /// A signal of an operator, whose copies leave by this schedule.
+    pub fn from_operator(signal: Arc<Signal>, schedule: Schedule) -> Trip {
+        Trip {
+            signal,
+            origin: None,
+            schedule: Some(schedule),
+            settled: AtomicBool::new(false),
+        }
+    }
+
+    /// When its copies leave, if not as those of everything else.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
     }
 
     /// The signal.
@@ -171,8 +230,10 @@ impl Trip {
 
 impl Drop for Trip {
     fn drop(&mut self) {
-        if !self.settled.load(Ordering::Acquire) {
-            self.origin.post(Letter::SignalFailed(self.signal.clone()));
+        if !self.settled.load(Ordering::Acquire)
+            && let Some(origin) = &self.origin
+        {
+            origin.post(Letter::SignalFailed(self.signal.clone()));
         }
     }
 }

@@ -58,12 +58,21 @@ pub async fn attach(
     did: &Did,
     pass: Pass,
 ) -> Result<Attachment, Code> {
-    attach_on(None, services, uid, did, pass).await
+    attach_as(Peer::default(), services, uid, did, pass).await
 }
 
-/// As [`attach`], for a connection on that line, which its device may cut.
-pub async fn attach_on(
-    line: Option<Arc<dyn Line>>,
+/// What is known of who connects, besides the token.
+#[derive(Default)]
+pub struct Peer {
+    /// What its device may cut.
+    pub line: Option<Arc<dyn Line>>,
+    /// The device type that it names.
+    pub dtype: Option<Box<str>>,
+}
+
+/// As [`attach`], for somebody of whom more is known.
+pub async fn attach_as(
+    peer: Peer,
     services: &Arc<Services>,
     uid: Uid,
     did: &Did,
@@ -73,14 +82,15 @@ pub async fn attach_on(
         let start = || Device::spawn(uid, did.clone(), services.clone());
         let found = services.registry.find_or_insert(uid, did, start);
         let device = found.ok_or(Code::TooFast)?;
-        let epoch = services.serials.fetch_add(1, Ordering::Relaxed);
+        let epoch = services.epochs.fetch_add(1, Ordering::Relaxed);
         let (outbox, frames) = outbox();
         let (ready, answer) = oneshot::channel();
         device.addr().do_send(Connect {
             epoch,
             pass,
+            dtype: peer.dtype.clone(),
             outbox,
-            line: line.clone(),
+            line: peer.line.clone(),
             ready,
         });
         // Made before the wait: a login that is given up in between ends the connection too.

@@ -1,7 +1,7 @@
 //! What waits for a device from other threads: letters pile up here, and one wake-up at most is on its way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use actix::{Addr, Message};
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::message::{Answer, Page, Receipt, Row, Signal};
 
 use super::device::Device;
 use super::dispatch::Trip;
+use super::outbox::Meter;
 use super::registry::Member;
 
 /// Something for a device. Answers and pages are bounded by the requests that the device has in hand.
@@ -91,22 +92,111 @@ struct Inner {
     uid: Uid,
     did: Did,
     serial: u64,
+    since_ms: u64,
     addr: Addr<Device>,
     woken: AtomicBool,
     letters: Mutex<Letters>,
+    client: Mutex<Client>,
+    gauges: Gauges,
+}
+
+/// What is known of the connection that is current.
+#[derive(Debug, Default)]
+struct Client {
+    dtype: Option<Box<str>>,
+    outbox: Option<Meter>,
+}
+
+/// What those who look at all devices read without asking them: each says it of itself.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    walking: AtomicU32,
+    behind: AtomicU32,
+}
+
+/// How a device stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stand {
+    /// Deliveries that walk.
+    pub walking: u32,
+    /// Rows that the device has not acknowledged.
+    pub behind: u32,
+    /// Frames that wait in its outbox.
+    pub queued: u32,
+}
+
+impl Gauges {
+    /// So many deliveries walk, and so many rows are not acknowledged.
+    pub fn set(&self, walking: usize, behind: u64) {
+        let walking = u32::try_from(walking).unwrap_or(u32::MAX);
+        let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+        self.walking.store(walking, Ordering::Relaxed);
+        self.behind.store(behind, Ordering::Relaxed);
+    }
 }
 
 impl DeviceRef {
-    /// The way to a process that has just been started.
-    pub fn new(uid: Uid, did: Did, serial: u64, addr: Addr<Device>) -> DeviceRef {
+    /// The way to a process that was started at `since_ms`, Unix milliseconds, under this number.
+    pub fn new(uid: Uid, did: Did, serial: u64, since_ms: u64, addr: Addr<Device>) -> DeviceRef {
         DeviceRef(Arc::new(Inner {
             uid,
             did,
             serial,
+            since_ms,
             addr,
             woken: AtomicBool::new(false),
             letters: Mutex::default(),
+            client: Mutex::default(),
+            gauges: Gauges::default(),
         }))
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.0.serial
+    }
+
+    /// When it was started, Unix milliseconds.
+    pub fn since_ms(&self) -> u64 {
+        self.0.since_ms
+    }
+
+    /// The device type that its connection has named.
+    pub fn dtype(&self) -> Option<Box<str>> {
+        self.0.client.lock().dtype.clone()
+    }
+
+    /// Whether its connection has named this device type.
+    pub fn is_of(&self, dtype: &str) -> bool {
+        self.0.client.lock().dtype.as_deref() == Some(dtype)
+    }
+
+    /// Notes the device type that a connection names, and where its frames wait.
+    pub fn connected(&self, dtype: Option<Box<str>>, outbox: Meter) {
+        let outbox = Some(outbox);
+        *self.0.client.lock() = Client { dtype, outbox };
+    }
+
+    /// What it says of itself.
+    pub fn gauges(&self) -> &Gauges {
+        &self.0.gauges
+    }
+
+    /// How it stands.
+    pub fn stand(&self) -> Stand {
+        let gauges = &self.0.gauges;
+        let client = self.0.client.lock();
+        let queued = client.outbox.as_ref().map_or(0, Meter::waiting);
+        Stand {
+            walking: gauges.walking.load(Ordering::Relaxed),
+            behind: gauges.behind.load(Ordering::Relaxed),
+            queued: u32::try_from(queued).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Letters that wait.
+    pub fn waiting(&self) -> usize {
+        self.0.letters.lock().waiting.len()
     }
 
     /// The user.

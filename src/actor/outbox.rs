@@ -31,6 +31,17 @@ pub struct Frames {
     turn: usize,
 }
 
+/// Tells how many frames wait, for those who look.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<Shared>);
+
+impl Meter {
+    /// Frames that wait.
+    pub fn waiting(&self) -> usize {
+        self.0.state.lock().queue.len()
+    }
+}
+
 /// Frames taken at once.
 #[derive(Debug)]
 pub struct Taken {
@@ -85,6 +96,11 @@ impl Outbox {
         self.0.taken.load(Ordering::Acquire)
     }
 
+    /// What tells how many frames wait.
+    pub fn meter(&self) -> Meter {
+        Meter(self.0.clone())
+    }
+
     /// Asks to hear when the frames that wait have been taken; false if they have been already.
     pub fn want_room(&self) -> bool {
         let mut state = self.0.state.lock();
@@ -107,7 +123,7 @@ impl Outbox {
         let is_message = |event: &Event| {
             matches!(
                 event,
-                Event::Deliver(_) | Event::Signal(_) | Event::SyncPage { .. }
+                Event::Deliver(_) | Event::Signal(_) | Event::Text(_) | Event::SyncPage { .. }
             )
         };
         let mut state = self.0.state.lock();
@@ -210,6 +226,7 @@ mod tests {
             to: Uid(2),
             payload: "x".repeat(payload).into(),
             created_at: None,
+            bare: false,
         };
         Event::Signal(Arc::new(signal))
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -15,7 +15,7 @@ use crate::config::{Secret, Settings, keys};
 use crate::node::restore::{self, Verified};
 use crate::store::archive::{Counts, Decoder, FILE, Header};
 
-use super::health::reachable;
+use super::admin;
 
 /// A backup that is being written; it is named [`FILE`] once it is whole.
 const PARTIAL: &str = "yizhan.backup.partial";
@@ -50,15 +50,9 @@ pub(super) struct RestoreArgs {
 pub(super) fn backup(settings: &Settings, args: &BackupArgs) -> Result<()> {
     let url = match &args.from {
         Some(url) => url.trim_end_matches('/').to_string(),
-        None => own_url(settings)?,
+        None => admin::own_url(settings, "--from")?,
     };
-    let token = keys::admin_token(settings)?;
-    let token = token.ok_or_else(|| {
-        anyhow!(
-            "there is no admin token: set admin.token, or a store.path that has the server's {}",
-            keys::FILE
-        )
-    })?;
+    let token = admin::token(settings)?;
     let keys = own_keys(settings, args)?;
     let draft = Draft::begin(&args.dir, keys.as_deref())?;
     let body = ask(&url, &token, args)?;
@@ -132,21 +126,6 @@ fn describe(header: &Header, counts: &Counts) -> String {
         counts.puts + counts.deletes,
         counts.bytes
     )
-}
-
-/// The admin listener of these settings, as this machine reaches it.
-fn own_url(settings: &Settings) -> Result<String> {
-    let addr = reachable(settings.listen.admin_addr()?);
-    if addr.port() == 0 {
-        bail!(
-            "listen.admin leaves the port to the system: name it with --from http[s]://HOST:PORT, as in the server's ready line"
-        );
-    }
-    let scheme = match settings.listen.admin_tls() {
-        Some(_) => "https",
-        None => "http",
-    };
-    Ok(format!("{scheme}://{addr}"))
 }
 
 /// The generated secrets of the server: `store.path` is its own unless another one is named whose token is not from there.

@@ -99,7 +99,9 @@ impl Json {
                 self.answer(&mut out, id, "WEBRTC_SERVER_ACK", *to, *server_ts);
             }
             Event::Deliver(row) => self.row(&mut out, row),
+            Event::Signal(signal) if signal.bare => out.push_str(&signal.payload),
             Event::Signal(signal) => self.relayed(&mut out, signal),
+            Event::Text(text) => out.push_str(text),
             Event::AckOk(ack) => ack_ok(&mut out, ack),
             Event::Delivered {
                 id,

@@ -20,6 +20,8 @@ pub struct Keys {
     pub jwt_key: Secret,
     /// The bearer token of operators.
     pub admin_token: Secret,
+    /// The bearer token of those who only look, if there is one.
+    pub read_token: Option<Secret>,
 }
 
 /// Returns the configured secrets, completed from `keys.toml`, and the path of that file if this call wrote it.
@@ -29,10 +31,12 @@ pub struct Keys {
 pub fn resolve(settings: &Settings) -> io::Result<(Keys, Option<PathBuf>)> {
     let jwt_key = settings.auth.jwt_key();
     let admin_token = settings.admin.token();
+    let read_token = settings.admin.read_token();
     if let (Some(jwt_key), Some(admin_token)) = (jwt_key, admin_token) {
         let keys = Keys {
             jwt_key: Secret::new(jwt_key),
             admin_token: Secret::new(admin_token),
+            read_token: read_token.map(Secret::new),
         };
         return Ok((keys, None));
     }
@@ -41,6 +45,17 @@ pub fn resolve(settings: &Settings) -> io::Result<(Keys, Option<PathBuf>)> {
     let keys = Keys {
         jwt_key: pick(jwt_key, &table, "jwt_key", "auth.jwt_key", &path)?,
         admin_token: pick(admin_token, &table, "admin_token", "admin.token", &path)?,
+        // A file of an earlier version has none: then nobody only looks until one is configured.
+        read_token: match read_token.is_some() || table.contains_key("read_token") {
+            true => Some(pick(
+                read_token,
+                &table,
+                "read_token",
+                "admin.read_token",
+                &path,
+            )?),
+            false => None,
+        },
     };
     Ok((keys, written.then_some(path)))
 }
@@ -54,6 +69,18 @@ pub fn admin_token(settings: &Settings) -> io::Result<Option<Secret>> {
     let table = read(&path)?;
     table
         .map(|table| pick(None, &table, "admin_token", "admin.token", &path))
+        .transpose()
+}
+
+/// Returns the token of operators who may only look, configured or from `keys.toml`, and makes none.
+pub fn read_token(settings: &Settings) -> io::Result<Option<Secret>> {
+    if let Some(token) = settings.admin.read_token() {
+        return Ok(Some(Secret::new(token)));
+    }
+    let path = settings.store.path.join(FILE);
+    let table = read(&path)?.filter(|table| table.contains_key("read_token"));
+    table
+        .map(|table| pick(None, &table, "read_token", "admin.read_token", &path))
         .transpose()
 }
 
@@ -118,7 +145,10 @@ fn write_draft(draft: &Path) -> io::Result<()> {
         "# Made by yizhan on its first start. Whoever reads this file can act as any user and as the operator.\n\
          # A secret in the configuration wins over the one here.\n\
          jwt_key = \"{}\"\n\
-         admin_token = \"{}\"\n",
+         admin_token = \"{}\"\n\
+         # Good for looking: whoever has this one changes nothing.\n\
+         read_token = \"{}\"\n",
+        random_hex::<32>()?,
         random_hex::<32>()?,
         random_hex::<32>()?,
     );

@@ -161,8 +161,13 @@ impl Socket {
     }
 
     fn fault(&self, fault: Fault, ctx: &mut WebsocketContext<Self>) {
-        self.state.services.metrics.refused(fault.code);
-        let server_ts = self.state.services.clock.now_ms();
+        let services = &self.state.services;
+        services.metrics.refused(fault.code);
+        let server_ts = services.clock.now_ms();
+        if let Ok(attachment) = &self.attached {
+            let from = attachment.device().uid();
+            services.diary.refused(server_ts, from, &fault);
+        }
         self.write(&Event::Error { fault, server_ts }, server_ts, ctx);
     }
 

@@ -57,18 +57,18 @@ async fn access(uid: web::Path<String>, state: web::Data<AppState>) -> HttpRespo
 
 /// `PUT /v1/users/{uid}/ban`.
 async fn ban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
-    shown(restrict(&uid, Ok(Change::Ban), &state).await, &state)
+    shown(asked(&uid, Ok(Change::Ban), &state).await, &state)
 }
 
 /// `DELETE /v1/users/{uid}/ban`.
 async fn unban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
-    shown(restrict(&uid, Ok(Change::Unban), &state).await, &state)
+    shown(asked(&uid, Ok(Change::Unban), &state).await, &state)
 }
 
 /// `PUT /v1/users/{uid}/devices/{did}/ban`.
 async fn ban_device(path: web::Path<(String, String)>, state: web::Data<AppState>) -> HttpResponse {
     let change = device(&path.1).map(Change::BanDevice);
-    shown(restrict(&path.0, change, &state).await, &state)
+    shown(asked(&path.0, change, &state).await, &state)
 }
 
 /// `DELETE /v1/users/{uid}/devices/{did}/ban`.
@@ -77,7 +77,7 @@ async fn unban_device(
     state: web::Data<AppState>,
 ) -> HttpResponse {
     let change = device(&path.1).map(Change::UnbanDevice);
-    shown(restrict(&path.0, change, &state).await, &state)
+    shown(asked(&path.0, change, &state).await, &state)
 }
 
 #[derive(Default, Deserialize)]
@@ -94,24 +94,24 @@ async fn invalidate(
 ) -> HttpResponse {
     let done = async {
         match instant(body, earliest_now(&state))? {
-            Some(instant) => restrict(&uid, Ok(Change::TokensNotBefore(instant)), &state).await,
-            None => invalidate_all(&uid, &state).await,
+            Some(instant) => asked(&uid, Ok(Change::TokensNotBefore(instant)), &state).await,
+            None => invalidate_all(user(&uid, &state)?, &state).await,
         }
     };
     shown(done.await, &state)
 }
 
 /// Everything that was issued before this returns, and nothing that is issued after it.
-async fn invalidate_all(uid: &str, state: &AppState) -> Result<Access, Fault> {
+pub async fn invalidate_all(uid: Uid, state: &AppState) -> Result<Access, Fault> {
     let clock = &state.services.clock;
     if clock.wall_ms() > earliest_now(state).saturating_add(AHEAD_MS) {
         let msg = "the wall clock is more than a day ahead of the server's time: set it, or name issued_before";
         return Err(Fault::because(Code::Busy, msg).later(state.services.rules.retry_ms));
     }
-    restrict(uid, Ok(Change::TokensNotBefore(clock.wall_ms())), state).await?;
+    restrict(uid, Change::TokensNotBefore(clock.wall_ms()), state).await?;
     // A refresh token that was taken just before that commit may have bought a token a moment later.
     let last = clock.wall_ms() + 1;
-    let access = restrict(uid, Ok(Change::TokensNotBefore(last)), state).await?;
+    let access = restrict(uid, Change::TokensNotBefore(last), state).await?;
     tokio::time::sleep(Duration::from_millis(1)).await;
     Ok(access)
 }
@@ -143,14 +143,17 @@ fn instant(body: Result<web::Bytes, actix_web::Error>, now: u64) -> Result<Optio
     }
 }
 
-/// Changes what a user may do; when this returns the change is durable, and every connection that it ends has been
-/// told to close and takes no message any more.
-async fn restrict(
+async fn asked(
     uid: &str,
     change: Result<Change, Fault>,
     state: &AppState,
 ) -> Result<Access, Fault> {
-    let (uid, change) = (user(uid, state)?, change?);
+    restrict(user(uid, state)?, change?, state).await
+}
+
+/// Changes what a user may do; when this returns the change is durable, and every connection that it ends has been
+/// told to close and takes no message any more.
+pub async fn restrict(uid: Uid, change: Change, state: &AppState) -> Result<Access, Fault> {
     let said = describe(&change);
     let answer = state.commit(Op::Restrict { uid, change }).await;
     let access = match answer {

@@ -1,8 +1,6 @@
 //! What operators and the app's backend may ask, with the admin token.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
@@ -10,20 +8,26 @@ use crate::code::Code;
 use crate::message::{Answer, Fault, Op};
 
 use super::state::AppState;
-use super::{access, backup, public, reply};
+use super::{access, backup, console, door, observe, public, repl, reply};
 
 /// What the envelope of a message may take besides its payload, bytes.
 const ENVELOPE_MAX: usize = 4096;
 
-/// The routes of the admin listener: health without a token, the rest with it.
+/// The routes of the admin listener: health and the console page without a token, the rest with one.
 pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
     config
         .app_data(web::PayloadConfig::new(max_payload + ENVELOPE_MAX))
         .service(public::health("/health/live", public::live))
         .service(public::health("/health/ready", public::ready))
+        .configure(console::routes)
+        // A browser shows its token in the first frame.
+        .route("/repl/ws", web::get().to(repl::socket::connect))
         .service(
             web::scope("")
-                .wrap(from_fn(authorized))
+                .wrap(from_fn(door::authorized))
+                .route("/repl", web::post().to(repl::evaluate))
+                .route("/repl/table", web::get().to(repl::table))
+                .route("/observe", web::get().to(observe::observe))
                 .route("/metrics", web::get().to(metrics))
                 .route("/v1/messages", web::post().to(post_message))
                 .configure(access::routes)
@@ -32,32 +36,12 @@ pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
         );
 }
 
-async fn authorized<B: MessageBody + 'static>(
-    req: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<impl MessageBody + use<B>>, actix_web::Error> {
-    let allowed = match req.app_data::<web::Data<AppState>>() {
-        Some(state) => {
-            let shown = reply::bearer_of(req.headers());
-            same(shown.as_bytes(), state.admin_token.expose().as_bytes())
-        }
-        None => false,
-    };
-    if allowed {
-        return Ok(next.call(req).await?.map_into_left_body());
-    }
-    let refused = reply::refused(&Fault::new(Code::InvalidToken));
-    Ok(req.into_response(refused).map_into_right_body())
-}
-
-/// Compares in a time that depends on the lengths alone.
-fn same(shown: &[u8], held: &[u8]) -> bool {
-    let differing = shown.iter().zip(held).fold(0, |all, (a, b)| all | (a ^ b));
-    shown.len() == held.len() && differing == 0
-}
-
 /// `GET /metrics`: Prometheus text.
 async fn metrics(state: web::Data<AppState>) -> HttpResponse {
+    if let Some(tracer) = state.services.diary.tracer() {
+        let counts = tracer.counts();
+        state.services.metrics.trace(counts.lost, counts.on_disk);
+    }
     match state.services.metrics.render() {
         Ok(text) => HttpResponse::Ok()
             .content_type("text/plain; version=0.0.4; charset=utf-8")
@@ -97,7 +81,14 @@ async fn accept(body: &[u8], state: &AppState) -> Result<serde_json::Value, Faul
     }
     let (id, to) = (draft.id.clone(), draft.to);
     let op = Op::Append(draft.signed_by(from));
-    match state.commit(op).await? {
+    let answer = state.commit(op).await.map_err(|fault| {
+        let fault = fault.about(&id, to);
+        let services = &state.services;
+        let now = services.clock.now_ms();
+        services.diary.refused(now, from, &fault);
+        fault
+    });
+    match answer? {
         Answer::Accepted(accepted) => Ok(json!({
             "id": id.as_str(),
             "to": state.hashids.encode(to),

@@ -9,7 +9,7 @@ use crate::actor::device::Services;
 use crate::actor::dispatch::Asker;
 use crate::code::Code;
 use crate::codec::json::Json;
-use crate::config::{Secret, Settings};
+use crate::config::{Keys, Secret, Settings};
 use crate::gateway::rates::Rates;
 use crate::id::Hashids;
 use crate::message::{Answer, Fault, Op};
@@ -32,10 +32,16 @@ pub struct AppState {
     pub hashids: Hashids,
     /// What an operator shows.
     pub admin_token: Secret,
+    /// What tokens are signed with.
+    pub jwt_key: Secret,
+    /// What somebody shows who only looks, if anybody does.
+    pub read_token: Option<Secret>,
     /// How fast clients may be.
     pub rates: Rates,
     /// A turn for each login that attaches.
     pub logins: Semaphore,
+    /// When the server was started, Unix milliseconds.
+    pub started_ms: u64,
     draining: AtomicBool,
 }
 
@@ -47,17 +53,20 @@ impl AppState {
         tokens: Tokens,
         json: Json,
         hashids: Hashids,
-        admin_token: Secret,
+        keys: Keys,
     ) -> AppState {
         AppState {
             rates: Rates::new(&settings.limits),
             logins: Semaphore::new(LOGINS),
+            started_ms: services.clock.now_ms(),
             settings,
             services,
             tokens,
             json,
             hashids,
-            admin_token,
+            admin_token: keys.admin_token,
+            jwt_key: keys.jwt_key,
+            read_token: keys.read_token,
             draining: AtomicBool::new(false),
         }
     }
@@ -72,6 +81,15 @@ impl AppState {
             Ok(answer) => Ok(answer),
             Err(_) => Err(Fault::new(Code::Storage)),
         }
+    }
+
+    /// Every secret of the server, for whoever must not let one out.
+    pub fn secrets(&self) -> Vec<&str> {
+        let tokens = self
+            .read_token
+            .iter()
+            .chain([&self.admin_token, &self.jwt_key]);
+        tokens.map(Secret::expose).collect()
     }
 
     /// From here on nobody may log in.

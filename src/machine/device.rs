@@ -9,6 +9,7 @@ mod acks;
 mod answers;
 mod attach;
 mod effect;
+mod operator;
 mod pull;
 mod session;
 mod watch;
@@ -29,6 +30,7 @@ use session::{Pages, Session};
 
 pub use super::sent::Slot;
 pub use effect::{Effect, ReadTicket, Ticket};
+pub use operator::{Carried, View};
 
 /// Bytes of the messages that walk at the same time, as of the signals; one may always walk.
 const WALK_BYTES: usize = 4 << 20;
@@ -99,7 +101,8 @@ pub struct Device {
     head: Seq,
     /// The next row that the current connection has not been sent.
     next: Seq,
-    pulling: bool,
+    /// The first row of the page that was asked for and has not come.
+    pulling: Option<Seq>,
     retry_at: Option<u64>,
     seen_at: Option<u64>,
     look_at: Option<u64>,
@@ -180,7 +183,7 @@ impl Device {
             pending: Ranges::new(),
             head: 0,
             next: 1,
-            pulling: false,
+            pulling: None,
             retry_at: None,
             seen_at: None,
             look_at: None,
@@ -284,6 +287,7 @@ impl Device {
                     to: draft.to,
                     payload: draft.payload,
                     created_at: draft.created_at,
+                    bare: false,
                 });
                 self.effects.push_back(Effect::Relay(signal));
             }
@@ -418,7 +422,7 @@ impl Device {
         let session = self.current.as_ref().filter(|s| !s.closing)?;
         let full = !session.has_room(self.rules.deliver_window as u64);
         let waiting = self.phase == Phase::Live && self.next <= self.head;
-        (full && waiting && !self.pulling).then_some(session.epoch)
+        (full && waiting && self.pulling.is_none()).then_some(session.epoch)
     }
 
     /// How many deliveries walk.

@@ -34,6 +34,19 @@ fn devices<'de, D: Deserializer<'de>>(from: D) -> Result<LiteMap<Did, Device>, D
     Ok(list.into_iter().collect())
 }
 
+/// How a known device stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The device.
+    pub did: &'a Did,
+    /// Rows that it has not acknowledged.
+    pub behind: u64,
+    /// When it was last seen, Unix milliseconds.
+    pub seen_ms: u64,
+    /// Whether rows were given up for it, and it may not have heard of that.
+    pub lagging: bool,
+}
+
 /// The bounds of an inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -118,6 +131,21 @@ impl Inbox {
             device.acks.union(&passed);
         }
         self.raise_floor();
+    }
+
+    /// How the known devices stand.
+    pub fn devices(&self) -> impl Iterator<Item = Standing<'_>> + '_ {
+        self.devices.iter().map(|(did, device)| Standing {
+            did,
+            behind: self.head.saturating_sub(device.acks.len()),
+            seen_ms: device.seen_ms,
+            lagging: device.resync.is_some(),
+        })
+    }
+
+    /// How many rows no device has acknowledged.
+    pub fn waiting(&self) -> u64 {
+        self.head.saturating_sub(self.any.len())
     }
 
     /// The last sequence number that was given out.

@@ -129,6 +129,12 @@ impl Ranges {
         self.intersection(&Ranges::span(first, last))
     }
 
+    /// The first number in the set from `from` on.
+    pub fn first_from(&self, from: Seq) -> Option<Seq> {
+        let at = self.0.partition_point(|r| r.1 < from);
+        self.0.get(at).map(|(first, _)| from.max(*first))
+    }
+
     /// Whether `seq` is in the set.
     pub fn contains(&self, seq: Seq) -> bool {
         let at = self.0.partition_point(|r| r.1 < seq);

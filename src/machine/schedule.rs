@@ -25,6 +25,23 @@ impl Schedule {
         self.0.get(attempt).copied()
     }
 
+    /// How many copies there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The gaps before each copy, milliseconds.
+    pub fn gaps(&self) -> Vec<u64> {
+        let before = std::iter::once(0).chain(self.0.iter().copied());
+        let gaps = self.0.iter().zip(before);
+        gaps.map(|(at, before)| at - before).collect()
+    }
+
     /// Whether `attempt` (from 0) is the last copy.
     pub fn is_last(&self, attempt: usize) -> bool {
         attempt + 1 >= self.0.len()

@@ -96,6 +96,13 @@ pub enum Op {
         /// The messages.
         of: Vec<Target>,
     },
+    /// Expire these rows before their time: an operator says so.
+    Expire {
+        /// Whose inbox.
+        uid: Uid,
+        /// The rows; those that are not there are passed over.
+        seqs: Ranges,
+    },
     /// Expire what is due: a bounded step of the housekeeping.
     Sweep,
 }
@@ -209,6 +216,8 @@ pub enum Answer {
     Access(Access),
     /// To [`Op::Bans`].
     Bans(Bans),
+    /// To [`Op::Expire`]: how many rows left the inbox.
+    Expired(u64),
     /// To [`Op::Seen`], [`Op::Admit`] and [`Op::Sweep`].
     Done,
     /// To any of them.

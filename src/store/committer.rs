@@ -89,6 +89,11 @@ impl<A: Send + 'static> CommitQueue<A> {
         &self.health
     }
 
+    /// Requests that are in the committer's hands.
+    pub fn waiting(&self) -> usize {
+        self.held.requests.load(Ordering::Relaxed)
+    }
+
     /// Ends the committer after everything that is in its queue.
     pub fn end(&self) {
         // Fails only when it has ended.
@@ -118,7 +123,9 @@ impl Held {
 fn weight(op: &Op) -> usize {
     match op {
         Op::Append(append) => append.draft.payload.len(),
-        Op::Ack { seqs, .. } => seqs.iter().count() * size_of::<(Seq, Seq)>(),
+        Op::Ack { seqs, .. } | Op::Expire { seqs, .. } => {
+            seqs.iter().count() * size_of::<(Seq, Seq)>()
+        }
         Op::Status { of, .. } => {
             of.len() * size_of::<Target>() + of.iter().map(id_len).sum::<usize>()
         }

@@ -8,6 +8,7 @@ mod access;
 mod count;
 mod doubt;
 mod layout;
+pub mod look;
 mod news;
 mod page;
 mod sweep;
@@ -153,6 +154,7 @@ impl Ledger {
             Op::Seen { uid, did } => self.seen(now, *uid, did),
             Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
             Op::Status { from, of } => self.status(now, *from, of),
+            Op::Expire { uid, seqs } => self.expire_now(*uid, seqs),
             Op::Sweep => self.sweep(now),
         }
     }

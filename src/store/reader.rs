@@ -42,6 +42,11 @@ impl<A> Clone for ReadQueue<A> {
 }
 
 impl<A> ReadQueue<A> {
+    /// Reads that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Asks; the page goes to the outlet with `asker`, which comes back if there is no room.
     pub fn submit(&self, asker: A, read: Read) -> Result<(), (Busy, A)> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {

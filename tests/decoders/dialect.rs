@@ -103,6 +103,7 @@ fn said_again(json: &mut Json, command: &Command) {
                 to: draft.to,
                 payload: draft.payload.clone(),
                 created_at: draft.created_at,
+                bare: false,
             };
             let text = json.encode(&Event::Signal(Arc::new(signal))).unwrap();
             let again = json.decode(&text);

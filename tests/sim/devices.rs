@@ -381,7 +381,7 @@ impl World {
             return;
         };
         let origin = Origin { journey, failed };
-        let trip = Arc::new(Trip::new(signal.clone(), origin));
+        let trip = Arc::new(Trip::from_device(signal.clone(), origin));
         let mut targets = Vec::new();
         server
             .registry

@@ -216,9 +216,8 @@ impl Server {
         for ((serial, ticket), answer) in askers.into_iter().zip(answers) {
             left.push((serial, Letter::Answer(ticket, answer)));
         }
-        route(&self.registry, done.news, |proc, letter| {
-            left.push((proc.serial, letter));
-        });
+        let leave = |proc: &ProcRef, letter| left.push((proc.serial, letter));
+        route(&self.registry, done.news, leave, |_| {});
         let mut woken = Vec::new();
         for (serial, letter) in left {
             if self.leave(serial, letter) {

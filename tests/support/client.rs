@@ -292,6 +292,18 @@ impl Client {
         }
     }
 
+    /// The next text frame as it came, whatever is in it.
+    pub async fn text(&mut self) -> String {
+        loop {
+            let message = timeout(DEADLINE, self.socket.next()).await;
+            match message.expect("nothing more comes") {
+                Some(Ok(Message::Text(text))) => return text.to_string(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("instead of a text: {other:?}"),
+            }
+        }
+    }
+
     /// The next frame in the order they came.
     pub async fn frame(&mut self) -> Frame {
         if let Some(frame) = self.aside.pop_front() {

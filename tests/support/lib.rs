@@ -9,6 +9,7 @@
     clippy::expect_used
 )]
 
+mod browser;
 mod client;
 mod disk;
 mod frame;
@@ -16,6 +17,7 @@ mod http;
 mod namespace;
 mod raw;
 mod server;
+mod shell;
 mod tls;
 pub mod token;
 mod traffic;
@@ -23,6 +25,7 @@ mod user;
 
 use std::time::Duration;
 
+pub use browser::{Browser, Page};
 pub use client::{Client, Heard, c2c, text_payload};
 pub use disk::SmallDisk;
 pub use frame::{Frame, field, keys};

@@ -92,9 +92,14 @@ impl Server {
     /// Asks the process to end (SIGTERM) and tells how it did.
     pub async fn term(&mut self) -> ExitStatus {
         self.signal_term();
+        self.ended().await
+    }
+
+    /// Waits until the process has ended and tells how it did.
+    pub async fn ended(&mut self) -> ExitStatus {
         timeout(DEADLINE, self.child.wait())
             .await
-            .unwrap_or_else(|_| panic!("the server did not end after SIGTERM\n{}", self.log_tail()))
+            .unwrap_or_else(|_| panic!("the server did not end\n{}", self.log_tail()))
             .unwrap()
     }
 

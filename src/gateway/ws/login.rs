@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponseBuilder, web};
 use actix_web_actors::ws::handshake;
 use tokio::time::timeout;
 
-use crate::actor::login::{self, Attachment};
+use crate::actor::login::{self, Attachment, Peer};
 use crate::code::Code;
 use crate::gateway::wire::Wire;
 use crate::http::reply::{self, bearer};
@@ -76,8 +76,11 @@ pub(super) async fn log_in(
     // Nobody closes the semaphore: only the wait can fail.
     let _turn = turn.map_err(|_| busy())?;
     let pass = pass(&claims, state);
-    let line = req.conn_data::<Wire>().map(Wire::line);
-    let attached = login::attach_on(line, &state.services, claims.uid, &did, pass).await;
+    let peer = Peer {
+        line: req.conn_data::<Wire>().map(Wire::line),
+        dtype: dtype.as_deref().map(Into::into),
+    };
+    let attached = login::attach_as(peer, &state.services, claims.uid, &did, pass).await;
     let attachment = attached.map_err(|code| match code {
         Code::Busy => busy(),
         Code::TooFast => {

@@ -37,15 +37,8 @@ impl Device {
                 self.refuse(epoch, code);
                 continue;
             }
-            if let Some(session) = self.session_mut(epoch) {
-                if session.barred {
-                    continue;
-                }
-                session.barred = true;
-            }
             // What waits must not come after the answer to the operator.
-            self.effects.push_back(Effect::Discard(epoch));
-            self.close(epoch, Close::Kicked);
+            self.end(epoch, Close::Kicked);
         }
     }
 

@@ -14,7 +14,7 @@ impl Device {
     /// A connection has been made with a token that says this.
     pub fn connect(&mut self, epoch: Epoch, pass: Pass) {
         self.replace_current();
-        self.pulling = false;
+        self.pulling = None;
         self.retry_at = None;
         self.phase = Phase::Attaching;
         self.current = Some(Session::new(epoch, pass));

@@ -18,7 +18,7 @@ impl Device {
         }
         for row in rows {
             self.skip_known();
-            if !self.pulling && row.seq == self.next && self.has_credit() {
+            if self.pulling.is_none() && row.seq == self.next && self.has_credit() {
                 self.next += 1;
                 self.start(Walk::Row(row));
             }
@@ -35,32 +35,35 @@ impl Device {
     }
 
     fn pulled(&mut self, now: u64, epoch: Epoch, page: Result<Page, Code>) {
-        if !self.is_current(epoch) || !self.pulling {
+        let Some(from) = self.pulling.filter(|_| self.is_current(epoch)) else {
             return;
-        }
-        self.pulling = false;
+        };
+        self.pulling = None;
         let Ok(page) = page else {
             self.retry_at = Some(now.saturating_add(self.rules.read_retry_ms));
             return;
         };
-        for row in page.rows {
-            self.skip_known();
-            if row.seq < self.next || self.is_known(row.seq) {
-                continue;
+        // A row before the page is owed again since it was asked for: the page must not carry `next` past it.
+        if self.next >= from {
+            for row in page.rows {
+                self.skip_known();
+                if row.seq < self.next || self.is_known(row.seq) {
+                    continue;
+                }
+                if !self.has_credit() {
+                    return;
+                }
+                self.next = row.seq + 1;
+                self.start(Walk::Row(row));
             }
-            if !self.has_credit() {
-                return;
-            }
-            self.next = row.seq + 1;
-            self.start(Walk::Row(row));
+            self.next = self.next.max(page.scanned_to + 1);
         }
-        self.next = self.next.max(page.scanned_to + 1);
         self.fill();
     }
 
     /// Asks for the next rows, if there are any and there is room for them.
     pub(super) fn fill(&mut self) {
-        if self.phase != Phase::Live || self.pulling || self.retry_at.is_some() {
+        if self.phase != Phase::Live || self.pulling.is_some() || self.retry_at.is_some() {
             return;
         }
         self.skip_known();
@@ -80,7 +83,7 @@ impl Device {
             limit: credit.min(room),
             max_bytes: self.rules.page_bytes,
         };
-        self.pulling = true;
+        self.pulling = Some(self.next);
         self.effects.push_back(Effect::Read {
             read,
             ticket: ReadTicket::Pull(epoch),
@@ -171,6 +174,7 @@ impl Device {
         self.effects.push_back(Effect::Walk(slot));
         match item {
             Item::Row(seq) => {
+                session.again.remove(seq, seq);
                 self.walking_rows.insert(seq, slot);
                 self.row_bytes += walk.bytes();
             }
@@ -210,7 +214,7 @@ impl Device {
         loop {
             let mut next = self.acks.first_gap(self.next);
             next = self.pending.first_gap(next);
-            next = session.sent.rows().first_gap(next);
+            next = session.first_unsent(next);
             if next == self.next {
                 return;
             }
@@ -224,6 +228,6 @@ impl Device {
             || self
                 .current
                 .as_ref()
-                .is_some_and(|session| session.sent.rows().contains(seq))
+                .is_some_and(|session| session.first_unsent(seq) != seq)
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::code::Close;
+use crate::id::Seq;
 use crate::machine::access::Pass;
+use crate::machine::ranges::Ranges;
 use crate::machine::sent::SentLog;
 
 use super::{Epoch, Rules};
@@ -22,6 +24,8 @@ pub(super) struct Session {
     pub(super) taken: u64,
     pub(super) closing: bool,
     pub(super) sent: SentLog,
+    /// Rows that were sent and are to be sent once more, because an operator says so.
+    pub(super) again: Ranges,
     pub(super) page: Pages,
     pub(super) good_until: u64,
     pub(super) issued_ms: Option<u64>,
@@ -65,6 +69,7 @@ impl Session {
             taken: 0,
             closing: false,
             sent: SentLog::default(),
+            again: Ranges::new(),
             page: Pages::None,
             good_until: pass.good_until,
             issued_ms: pass.issued_ms,
@@ -78,6 +83,15 @@ impl Session {
             spared_until: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+        }
+    }
+
+    /// The first row from `seq` on that it has still to be sent.
+    pub(super) fn first_unsent(&self, seq: Seq) -> Seq {
+        let new = self.sent.rows().first_gap(seq);
+        match self.again.first_from(seq) {
+            Some(again) => again.min(new),
+            None => new,
         }
     }
 

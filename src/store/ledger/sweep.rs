@@ -2,6 +2,7 @@
 
 use crate::id::{Seq, Uid};
 use crate::machine::dedupe::{self, Entry};
+use crate::machine::ranges::Ranges;
 use crate::message::{Answer, is_expired};
 
 use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, intact, record};
@@ -135,6 +136,18 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Expires these rows before their time, those that are still there.
+    pub(super) fn expire_now(&mut self, uid: Uid, seqs: &Ranges) -> Result<Answer, EngineError> {
+        let before = self.done.tally.rows;
+        let mut rows = Vec::new();
+        for (first, last) in seqs.within(1, self.inbox(uid)?.head()).iter() {
+            rows.extend(self.rows_within(uid, first, last)?);
+        }
+        self.expire_all(rows.into_iter().map(|seq| (uid, seq)).collect())?;
+        let gone = before - self.done.tally.rows;
+        Ok(Answer::Expired(gone.unsigned_abs()))
     }
 
     /// Takes a row out of the inbox unread, and says so to its sender's questions.

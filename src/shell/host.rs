@@ -1,0 +1,266 @@
+//! The world of one evaluation: the session's mailbox, the functions of the table, and who may call them.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::actor::device::operator::Order;
+use crate::erl::eval::{Host as World, Waited};
+use crate::erl::function::{Machine, Raised};
+use crate::erl::term::{Atom, Term};
+
+use super::call::processes::{self, Known};
+use super::seat::Seat;
+use super::table::{self, Body, Function, Plan};
+use super::terms::{bytes_of, failed, text};
+use super::{Call, Role, Shell};
+
+/// What one evaluation may print, bytes.
+pub const OUTPUT_MAX: usize = 1 << 20;
+/// How long a look at the budget may be put off by a wait.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The world of one evaluation.
+pub struct Host<'a> {
+    shell: &'a Arc<Shell>,
+    seat: &'a Arc<Seat>,
+    dry_run: bool,
+    deadline: Instant,
+    eval_ms: u64,
+    print: &'a RefCell<dyn FnMut(&str)>,
+    printed: Cell<usize>,
+    changes: RefCell<Vec<String>>,
+}
+
+impl<'a> Host<'a> {
+    /// A world that ends at a deadline, after so many milliseconds, and prints by `print`; a dry run only says what would be
+    /// changed.
+    pub fn new(
+        shell: &'a Arc<Shell>,
+        seat: &'a Arc<Seat>,
+        dry_run: bool,
+        (deadline, eval_ms): (Instant, u64),
+        print: &'a RefCell<dyn FnMut(&str)>,
+    ) -> Host<'a> {
+        Host {
+            shell,
+            seat,
+            dry_run,
+            deadline,
+            eval_ms,
+            print,
+            printed: Cell::new(0),
+            changes: RefCell::default(),
+        }
+    }
+
+    /// What was changed, or would have been.
+    pub fn into_changes(self) -> Vec<String> {
+        self.changes.into_inner()
+    }
+
+    fn run(
+        &self,
+        function: &'static Function,
+        machine: &mut dyn Machine,
+        args: &[Term],
+    ) -> Result<Term, Raised> {
+        let mut call = Call {
+            shell: self.shell,
+            seat: self.seat,
+            machine,
+            deadline: self.deadline,
+        };
+        match function.body {
+            Body::Reads(read) => read(&mut call, args),
+            Body::Changes(plan) => {
+                self.allow(&function.title())?;
+                let plan = plan(&mut call, args)?;
+                self.carry_out(&mut call, plan)
+            }
+        }
+    }
+
+    /// Refuses what changes anything to those who only look.
+    fn allow(&self, title: &str) -> Result<(), Raised> {
+        match self.seat.role {
+            Role::Operator => Ok(()),
+            Role::Reader => Err(failed(
+                "not_allowed",
+                format!("{title} changes the server, and this token only reads"),
+            )),
+        }
+    }
+
+    fn carry_out(&self, call: &mut Call<'_>, plan: Plan) -> Result<Term, Raised> {
+        let Plan { says, run } = plan;
+        if self.dry_run {
+            self.changes.borrow_mut().push(format!("would {says}"));
+            self.print(&format!("dry run: would {says}\n"))?;
+            return Ok(Term::tuple([Term::atom("dry_run"), text(&says)]));
+        }
+        self.changes.borrow_mut().push(says);
+        run(call)
+    }
+}
+
+impl World for Host<'_> {
+    fn me(&self) -> u64 {
+        self.seat.number
+    }
+
+    fn send(&self, to: &Term, message: Term) -> Result<(), Raised> {
+        let mut silent = Silent;
+        let call = Call {
+            shell: self.shell,
+            seat: self.seat,
+            machine: &mut silent,
+            deadline: self.deadline,
+        };
+        let number = match to {
+            Term::Pid(number) => *number,
+            Term::Atom(name) => {
+                let name = name.as_str().to_string();
+                let state = self.shell.state.clone();
+                let found = call.ask(async move { state.services.processes.whereis(&name) })?;
+                found.ok_or_else(Raised::badarg)?
+            }
+            _ => return Err(Raised::badarg()),
+        };
+        if number == self.seat.number {
+            self.seat.leave(message);
+            return Ok(());
+        }
+        // To whoever is dead, or would not know what to do with it, a message is lost, as in Erlang.
+        match processes::known(&call, number)? {
+            Some(Known::Fixture(_)) => {
+                let shell = self.shell.clone();
+                let seat = call.ask(async move { shell.seats.find(number) })?;
+                if let Some(seat) = seat {
+                    self.allow("a message to another shell")?;
+                    if !self.dry_run {
+                        seat.leave(message);
+                    }
+                }
+                Ok(())
+            }
+            Some(Known::Device(device, _)) => {
+                self.allow("a message to a device")?;
+                let bytes = bytes_of(&message).and_then(|bytes| String::from_utf8(bytes).ok());
+                let Some(frame) = bytes.filter(|frame| !frame.is_empty()) else {
+                    return Ok(());
+                };
+                let most = self.shell.state.settings.listen.max_payload;
+                if frame.len() > most {
+                    return Err(failed(
+                        "bad_message",
+                        format!("at most {most} bytes are allowed"),
+                    ));
+                }
+                let says = format!(
+                    "write a frame of {} bytes to {} of user {}",
+                    frame.len(),
+                    device.did(),
+                    device.uid()
+                );
+                let plan = Plan::new(says, move |call| {
+                    processes::order(call, &device, Order::Text(frame.into()))
+                });
+                let mut silent = Silent;
+                let mut call = Call {
+                    shell: self.shell,
+                    seat: self.seat,
+                    machine: &mut silent,
+                    deadline: self.deadline,
+                };
+                self.carry_out(&mut call, plan).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(&self) -> Option<Term> {
+        self.seat.next_message()
+    }
+
+    fn put_back(&self, messages: Vec<Term>) {
+        self.seat.put_back(messages);
+    }
+
+    fn wait(&self, ms: Option<u64>) -> Result<Waited, Raised> {
+        let begun = Instant::now();
+        let until = ms.map(|ms| begun + Duration::from_millis(ms));
+        loop {
+            self.still().map_err(Raised::Stopped)?;
+            let glance = Instant::now() + GLANCE;
+            let look = until.map_or(glance, |until| until.min(glance));
+            if self.seat.wait(0, look) {
+                let left = until.map(|until| {
+                    let left = until.saturating_duration_since(Instant::now());
+                    left.as_millis() as u64
+                });
+                return Ok(Waited::Message(left));
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(Waited::Over);
+            }
+        }
+    }
+
+    fn call(
+        &self,
+        machine: &mut dyn Machine,
+        module: Option<&Atom>,
+        name: &Atom,
+        args: &[Term],
+    ) -> Option<Result<Term, Raised>> {
+        let (name, arity) = (name.as_str(), args.len());
+        let function = match module {
+            Some(module) => table::find(module.as_str(), name, arity),
+            None => table::find(table::COMMANDS, name, arity)
+                .or_else(|| table::find("erlang", name, arity)),
+        };
+        Some(self.run(function?, machine, args))
+    }
+
+    fn still(&self) -> Result<(), String> {
+        if self.seat.is_interrupted() {
+            return Err("interrupted".to_string());
+        }
+        if Instant::now() >= self.deadline {
+            return Err(format!(
+                "stopped after {} ms, which is shell.eval_ms",
+                self.eval_ms
+            ));
+        }
+        Ok(())
+    }
+
+    fn print(&self, text: &str) -> Result<(), Raised> {
+        let printed = self.printed.get() + text.len();
+        if printed > OUTPUT_MAX {
+            let said = format!("stopped: an evaluation may print {OUTPUT_MAX} bytes");
+            return Err(Raised::Stopped(said));
+        }
+        self.printed.set(printed);
+        (self.print.borrow_mut())(text);
+        Ok(())
+    }
+}
+
+/// Stands in for the evaluator where nothing is applied and nothing printed.
+struct Silent;
+
+impl Machine for Silent {
+    fn apply(&mut self, _: &Term, _: Vec<Term>) -> Result<Term, Raised> {
+        Err(Raised::badarg())
+    }
+
+    fn charge(&mut self, _: usize) -> Result<(), Raised> {
+        Ok(())
+    }
+
+    fn print(&mut self, _: &str) -> Result<(), Raised> {
+        Ok(())
+    }
+}

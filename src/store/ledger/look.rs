@@ -1,0 +1,69 @@
+//! What an operator reads beside the commits: what stands in the store now, or stood a moment ago.
+
+use crate::id::{MsgId, Seq, Uid};
+use crate::machine::dedupe::Entry;
+use crate::machine::inbox::Inbox;
+
+use super::{Engine, EngineError, RowRef, intact, record};
+
+/// A user's inbox, if it has ever had a row or a device.
+pub fn inbox(engine: &dyn Engine, uid: Uid) -> Result<Option<Inbox>, EngineError> {
+    let key = record::user_key(uid);
+    let found = engine.get(&key)?;
+    found.map(|bytes| record::decode(&key, &bytes)).transpose()
+}
+
+/// Shows every inbox in the order of the users' numbers, until `visit` returns false.
+pub fn inboxes(
+    engine: &dyn Engine,
+    visit: &mut dyn FnMut(Uid, Inbox) -> bool,
+) -> Result<(), EngineError> {
+    let (from, to) = (record::user_key(Uid(0)), record::user_key(Uid(u64::MAX)));
+    let mut failed = None;
+    engine.scan(&from, &to, &mut |key, value| {
+        let Some(uid) = record::user_of(key) else {
+            return true;
+        };
+        match intact(record::decode(key, value)) {
+            Ok(Some(inbox)) => visit(uid, inbox),
+            Ok(None) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The rows of an inbox from `from` on, at most `limit`.
+pub fn rows_of(
+    engine: &dyn Engine,
+    uid: Uid,
+    from: Seq,
+    limit: usize,
+) -> Result<Vec<(Seq, RowRef)>, EngineError> {
+    let (from, to) = (record::row_key(uid, from), record::row_key(uid, Seq::MAX));
+    let mut rows = Vec::new();
+    engine.scan(&from, &to, &mut |key, value| {
+        if let Some((_, seq)) = record::row_place(key)
+            && let Ok(Some(row)) = intact(record::decode::<RowRef>(key, value))
+        {
+            rows.push((seq, row));
+        }
+        rows.len() < limit
+    })?;
+    Ok(rows)
+}
+
+/// What is remembered of a message.
+pub fn entry(
+    engine: &dyn Engine,
+    to: Uid,
+    from: Uid,
+    id: &MsgId,
+) -> Result<Option<Entry>, EngineError> {
+    let key = record::dedupe_key(to, from, id);
+    let found = engine.get(&key)?;
+    found.map(|bytes| record::decode(&key, &bytes)).transpose()
+}
