@@ -9,10 +9,12 @@ pub mod complete;
 pub mod desk;
 pub mod evaluation;
 pub mod host;
+pub mod inboxes;
 pub mod observer;
 pub mod seat;
 pub mod table;
 pub mod terms;
+pub mod visit;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,13 +26,13 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::actor::processes::Fixture;
 use crate::erl::function::{Machine, Raised};
-use crate::http::observe::Inboxes;
 use crate::http::state::AppState;
 use crate::store::Engine;
 
 use audit::Audit;
 use desk::{Desk, Late};
 use evaluation::AT_ONCE;
+use inboxes::Inboxes;
 use observer::Observer;
 use seat::{Seat, Seats};
 

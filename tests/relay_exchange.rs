@@ -1,6 +1,9 @@
 //! A real exchange: ffmpeg publishes to nginx through the relay, another ffmpeg plays it through the same relay.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/lib.rs"]
+mod support;
+
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,6 +12,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use support::{Server, until};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
@@ -109,6 +113,59 @@ async fn ffmpeg_publishes_and_plays_through_the_relay() {
         let (up, down) = (session.up.bytes, session.down.bytes);
         assert_eq!(counted(&log, what), [up, down], "{log}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_starts_the_relay_from_the_shell_and_is_told_what_passed() {
+    let Some(tools) = Tools::find() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (source, recorded) = (file("source.flv"), file("room.flv"));
+    tools.ffmpeg(&format!("{SOURCE} {source}")).await;
+    let mut nginx = Nginx::start(&tools, dir.path()).await;
+    let server = Server::start(&[]).await;
+    let (port, url) = (free_port(), format!("rtmp://{}/live", nginx.addr));
+    let run = format!("{{ok, Pid}} = rtmp_proxy:run({port}, <<\"{url}\">>), pid_to_list(Pid).");
+    let pid = format!("list_to_pid({})", server.value(&run).await);
+    let room = format!("rtmp://127.0.0.1:{port}/live/room");
+    tools
+        .ffmpeg(&format!("-i {source} -c copy -f flv {room}"))
+        .await;
+    let state = |of: &str| format!("#{{{of}}} = element(2, process_info({pid}, state)), ");
+    let open = format!("{} N.", state("open := N"));
+    until("the session ends", async || {
+        server.value(&open).await == "0"
+    })
+    .await;
+    let told = format!("{} S.", state("sessions := [S]"));
+    let told = server.value(&told).await;
+    for passed in [
+        "client: connect app=live",
+        "client: publish room",
+        "NetStream.Publish.Start",
+        " video, ",
+        " audio, ",
+        "state => <<\"closed\">>",
+    ] {
+        assert!(told.contains(passed), "{passed} is not in {told}");
+    }
+    let ended = format!("exit({pid}, normal).");
+    assert_eq!(server.value(&ended).await, "true");
+    let alive = format!("is_process_alive({pid}).");
+    until("the relay is dead", async || {
+        server.value(&alive).await == "false"
+    })
+    .await;
+    nginx.stop().await;
+    let published = tools.hashes(&source).await;
+    assert_eq!(tools.hashes(&recorded).await, published, "the recording");
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    free.local_addr().unwrap().port()
 }
 
 fn told(session: &Session) -> Vec<String> {
@@ -227,9 +284,7 @@ struct Nginx {
 
 impl Nginx {
     async fn start(tools: &Tools, dir: &Path) -> Nginx {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let addr = free.local_addr().unwrap();
-        drop(free);
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let config = format!(
             "load_module {};
 daemon off;

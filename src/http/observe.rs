@@ -1,19 +1,16 @@
 //! `GET /observe`: one snapshot of every actor, as JSON.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
 
 use crate::actor::processes::Fixture;
 use crate::id::Hashids;
-use crate::shell::call::overview::Fullest;
+use crate::shell::inboxes::Fullest;
 use crate::shell::observer::{Observed, Seen};
 use crate::shell::{Role, Shell};
-use crate::store::ledger::look;
 
 use super::reply;
 
@@ -21,13 +18,6 @@ use super::reply;
 const ROWS: usize = 1000;
 /// Inboxes that are told.
 const INBOXES: usize = 50;
-/// The inboxes are looked through so often at most, and never for more than a fraction of the time.
-const INBOXES_EVERY: Duration = Duration::from_secs(2);
-const THRIFT: u32 = 20;
-
-/// What waits in the inboxes, as it was looked at last.
-#[derive(Default)]
-pub struct Inboxes(Mutex<Option<(Instant, Duration, Value)>>);
 
 /// The snapshot.
 pub async fn observe(req: HttpRequest, shell: web::Data<Shell>) -> HttpResponse {
@@ -35,7 +25,8 @@ pub async fn observe(req: HttpRequest, shell: web::Data<Shell>) -> HttpResponse 
     let state = &shell.state;
     let services = &state.services;
     let observed = shell.observer.look(services).await;
-    let inboxes = shell.inboxes.look(&shell).await;
+    // A store that cannot be read says so in `trouble`.
+    let fullest = shell.inboxes.look(&shell.engine).await.unwrap_or_default();
     let hashids = &state.hashids;
     let trouble = state.trouble();
     reply::success(json!({
@@ -54,7 +45,7 @@ pub async fn observe(req: HttpRequest, shell: web::Data<Shell>) -> HttpResponse 
         "accept_seconds": services.metrics.accept_times(),
         "devices": devices(&observed, hashids),
         "deliveries": deliveries(&observed, hashids),
-        "inboxes": inboxes,
+        "inboxes": inboxes(&fullest, hashids),
         "processes": processes(services.processes.fixtures(), &observed, hashids),
     }))
 }
@@ -67,7 +58,7 @@ fn devices(observed: &Observed, hashids: &Hashids) -> Value {
             "uid": hashids.encode(device.uid()),
             "number": device.uid().0,
             "did": device.did().as_str(),
-            "dtype": device.dtype(),
+            "dtype": seen.dtype,
             "since": device.since_ms(),
             "mailbox": seen.mailbox,
             "in_flight": seen.stand.walking,
@@ -117,6 +108,20 @@ fn deliveries(observed: &Observed, hashids: &Hashids) -> Value {
     json!({"total": total.max(rows.len() as u64), "rows": rows})
 }
 
+fn inboxes(fullest: &Fullest, hashids: &Hashids) -> Value {
+    let rows = fullest.users.iter().take(INBOXES).map(|user| {
+        json!({
+            "uid": hashids.encode(user.uid),
+            "number": user.uid.0,
+            "waiting": user.waiting,
+            "oldest_at": user.oldest_ms,
+            "devices": user.devices,
+        })
+    });
+    let rows: Vec<Value> = rows.collect();
+    json!({"users": fullest.total, "rows": rows})
+}
+
 /// The tree: the parts of the server, the devices below the registry, and below each what is on its way to it.
 fn processes(
     fixtures: Vec<(u64, Arc<dyn Fixture>)>,
@@ -164,39 +169,4 @@ fn processes(
 
 fn pid(number: u64) -> String {
     format!("<0.{number}.0>")
-}
-
-impl Inboxes {
-    async fn look(&self, shell: &web::Data<Shell>) -> Value {
-        let mut latest = self.0.lock().await;
-        if let Some((made, took, value)) = latest.as_ref()
-            && made.elapsed() < INBOXES_EVERY.max(*took * THRIFT)
-        {
-            return value.clone();
-        }
-        let begun = Instant::now();
-        let (engine, of) = (shell.engine.clone(), shell.clone());
-        let found = web::block(move || {
-            let fullest = Fullest::find(&*engine, INBOXES)?;
-            let rows = fullest.users.iter().map(|user| {
-                let oldest = look::rows_of(&*engine, user.uid, 0, 1).unwrap_or_default();
-                json!({
-                    "uid": of.state.hashids.encode(user.uid),
-                    "number": user.uid.0,
-                    "waiting": user.waiting,
-                    "oldest_at": oldest.first().map(|(_, row)| row.server_ts),
-                    "devices": user.devices,
-                })
-            });
-            let rows: Vec<Value> = rows.collect();
-            Ok::<Value, crate::store::EngineError>(json!({"users": fullest.total, "rows": rows}))
-        });
-        let value = match found.await {
-            Ok(Ok(value)) => value,
-            // A store that cannot be read says so elsewhere on the page.
-            _ => json!({"users": 0, "rows": []}),
-        };
-        *latest = Some((Instant::now(), begun.elapsed(), value.clone()));
-        value
-    }
 }

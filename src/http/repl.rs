@@ -2,8 +2,11 @@
 
 pub mod socket;
 
+use std::sync::Arc;
+
 use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::code::Code;
@@ -11,6 +14,7 @@ use crate::message::Fault;
 use crate::shell::call::help;
 use crate::shell::evaluation::{self, Done, NotDone, Task};
 use crate::shell::seat::NoSeat;
+use crate::shell::visit::Visit;
 use crate::shell::{Role, Shell};
 
 use super::reply;
@@ -50,32 +54,24 @@ async fn run(
 ) -> Result<(String, Done), Fault> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Fault::because(Code::BadFrame, "the body is not UTF-8"))?;
-    let services = &shell.state.services;
-    let (processes, now) = (&services.processes, services.clock.now_ms());
-    let named = header(req.headers(), SESSION)?;
-    let seat = match named {
-        Some(name) => shell.seats.seat(role, name, processes, now),
-        None => shell.seats.unnamed(role, "http", processes, now),
-    };
-    let seat = seat.map_err(|no_seat| no_seat_fault(no_seat, shell))?;
+    let name = header(req.headers(), SESSION)?;
+    let visit = Visit::begin(shell.clone().into_inner(), role, name);
+    let visit = visit.map_err(|no_seat| no_seat_fault(no_seat, shell))?;
     let task = Task {
-        seat: seat.clone(),
+        seat: visit.seat().clone(),
         text: text.to_string(),
         dry_run: wants_dry_run(req.headers())?,
         address: address(req),
     };
-    let output = std::sync::Arc::new(parking_lot::Mutex::new(String::new()));
+    let output = Arc::new(Mutex::new(String::new()));
     let printed = output.clone();
     let begun = evaluation::begin(shell, task, move |text| printed.lock().push_str(text));
-    let done = match begun {
-        Ok(done) => done.await.map_err(|_| Fault::new(Code::Storage)),
-        Err(not_done) => Err(not_done_fault(&not_done, shell)),
-    };
-    if named.is_none() {
-        shell.seats.leave(&seat, processes);
-    }
+    let done = begun.map_err(|not_done| not_done_fault(&not_done, shell))?;
+    visit.waits(true);
+    let done = done.await.map_err(|_| Fault::new(Code::Storage))?;
+    visit.waits(false);
     let output = std::mem::take(&mut *output.lock());
-    Ok((output, done?))
+    Ok((output, done))
 }
 
 fn answer(headers: &HeaderMap, output: String, done: Done) -> HttpResponse {

@@ -421,3 +421,126 @@ pub fn span(ms: u64) -> String {
         _ => format!("{} d {} h", ms / DAY, ms % DAY / HOUR),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn did(name: &str) -> Did {
+        Did::parse(name).unwrap()
+    }
+
+    fn phone(now: Option<Connected>) -> Reader {
+        Reader {
+            did: did("phone"),
+            turns: Vec::new(),
+            now,
+            owed: true,
+            seen_ms: Some(900),
+        }
+    }
+
+    fn life(steps: Vec<(u64, Step)>, devices: Vec<Reader>) -> Life {
+        Life {
+            steps,
+            state: State::Accepted,
+            accepted: Some((1000, 7)),
+            devices,
+            ttl_ms: 60_000,
+            lost: 0,
+        }
+    }
+
+    fn sent(attempt: u32) -> Step {
+        let did = did("phone");
+        Step::Sent { did, attempt }
+    }
+
+    #[test]
+    fn a_message_on_its_way_says_when_the_next_copy_leaves() {
+        let flight = Flight {
+            copies: 2,
+            of: 7,
+            next_ms: Some(4500),
+        };
+        let connected = Connected {
+            flight: Some(flight),
+            ..Connected::default()
+        };
+        let life = life(
+            vec![(1001, sent(1)), (2501, sent(2))],
+            vec![phone(Some(connected))],
+        );
+        assert_eq!(
+            life.verdict(3000),
+            "On its way: copy 2 of 7 went to phone, not acknowledged so far; the next leaves in 1.5 s."
+        );
+    }
+
+    #[test]
+    fn a_message_behind_a_full_window_is_held_back() {
+        let connected = Connected {
+            walking: 64,
+            held_back: true,
+            ..Connected::default()
+        };
+        let said = life(Vec::new(), vec![phone(Some(connected))]).verdict(3000);
+        assert!(
+            said.starts_with("Held back: phone is connected and takes no more: 64"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_schedule_that_was_used_up_is_not_a_connection_that_ended() {
+        let parked = |used_up| Step::Parked {
+            did: did("phone"),
+            attempts: 7,
+            used_up,
+        };
+        let said = life(
+            vec![(1001, sent(1)), (16_000, parked(true))],
+            vec![phone(None)],
+        )
+        .verdict(20_000);
+        assert_eq!(
+            said,
+            "Parked: 7 copies went to phone and none was acknowledged. It waits in the inbox for the next login or SYNC."
+        );
+        let mut left = phone(None);
+        left.turns = vec![(900, Turn::Came), (1500, Turn::Left { close: Some(4051) })];
+        let said = life(vec![(1001, sent(1)), (1500, parked(false))], vec![left]).verdict(20_000);
+        assert!(
+            said.starts_with("Parked: the connection of phone ended (4051, "),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_second_device_that_lacks_it_is_named() {
+        let acked = Step::Acked { did: did("laptop") };
+        let mut laptop = phone(None);
+        (laptop.did, laptop.owed) = (did("laptop"), false);
+        let mut life = life(vec![(1020, acked)], vec![laptop, phone(None)]);
+        life.state = State::Delivered;
+        assert_eq!(
+            life.verdict(61_000),
+            "Delivered: laptop fetched it and acknowledged it 20 ms after it was accepted. Still owed: phone, offline since before it was accepted. No device of the sender was there to be told; STATUS will tell."
+        );
+    }
+
+    #[test]
+    fn spans_are_said_as_people_say_them() {
+        for (ms, said) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1500, "1.5 s"),
+            (61_000, "1 min 1 s"),
+            (7_260_000, "2 h 1 min"),
+            (604_800_000, "7 d 0 h"),
+        ] {
+            assert_eq!(span(ms), said);
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::erl::function::{Machine, Raised};
 use crate::erl::term::{Atom, Term};
 
 use super::call::processes::{self, Known};
+use super::observer::Seen;
 use super::seat::Seat;
 use super::table::{self, Body, Function, Plan};
 use super::terms::{bytes_of, failed, text};
@@ -144,7 +145,7 @@ impl World for Host<'_> {
                 }
                 Ok(())
             }
-            Some(Known::Device(device, _)) => {
+            Some(Known::Device(Seen { device, .. }, _)) => {
                 self.allow("a message to a device")?;
                 let bytes = bytes_of(&message).and_then(|bytes| String::from_utf8(bytes).ok());
                 let Some(frame) = bytes.filter(|frame| !frame.is_empty()) else {

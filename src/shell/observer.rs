@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, oneshot};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::actor::device::Services;
 use crate::actor::device::operator::{Flight, Look, Snapshot};
@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_millis(200);
 const THRIFT: u32 = 20;
 /// Devices that are asked for their deliveries; of the others it is known how many walk.
 const ASKED: usize = 512;
-/// How long a device may take to answer.
+/// How long devices may take to answer, all that are asked at once together.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// All devices and what is on its way, at one moment.
@@ -37,12 +37,26 @@ pub struct Observed {
 /// A device.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The way to it.
+    /// The way to it. Its locks are for those who carry messages, and for the desk.
     pub device: DeviceRef,
+    /// The device type that its connection has named.
+    pub dtype: Option<Box<str>>,
     /// How it stands.
     pub stand: Stand,
     /// Letters that wait for it.
     pub mailbox: usize,
+}
+
+impl Seen {
+    /// The device as it stands.
+    pub fn of(device: DeviceRef) -> Seen {
+        Seen {
+            dtype: device.dtype(),
+            stand: device.stand(),
+            mailbox: device.waiting(),
+            device,
+        }
+    }
 }
 
 /// Makes snapshots.
@@ -90,16 +104,7 @@ impl Observer {
 
 async fn observe(services: &Services) -> Observed {
     let at_ms = services.clock.now_ms();
-    let mut devices: Vec<Seen> = services
-        .registry
-        .all()
-        .into_iter()
-        .map(|device| Seen {
-            stand: device.stand(),
-            mailbox: device.waiting(),
-            device,
-        })
-        .collect();
+    let mut devices: Vec<Seen> = services.registry.all().into_iter().map(Seen::of).collect();
     devices.sort_by_key(|seen| seen.device.number());
     let mut busy: Vec<&Seen> = devices
         .iter()
@@ -112,8 +117,9 @@ async fn observe(services: &Services) -> Observed {
         .map(|seen| (seen.device.clone(), ask(&seen.device)))
         .collect();
     let mut flights = Vec::new();
+    let until = tokio::time::Instant::now() + PATIENCE;
     for (device, answer) in asked {
-        if let Ok(Ok(snapshot)) = timeout(PATIENCE, answer).await {
+        if let Ok(Ok(snapshot)) = timeout_at(until, answer).await {
             let own = snapshot.deliveries.into_iter();
             flights.extend(own.map(|flight| (device.clone(), flight)));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -36,6 +36,8 @@ pub struct Seat {
     /// Whether the evaluation at work is to end.
     interrupted: AtomicBool,
     used_ms: AtomicU64,
+    /// Requests and connections that are there.
+    visitors: AtomicUsize,
 }
 
 /// An evaluation is at work in that session.
@@ -49,8 +51,8 @@ pub enum NoSeat {
     /// The name is none.
     #[error("the name of a session is 1 to 64 letters, digits, '-', '_' and '.'")]
     BadName,
-    /// All are at work.
-    #[error("64 sessions are at work, and there is no room for another")]
+    /// All are in use.
+    #[error("64 sessions are in use, and there is no room for another")]
     Full,
 }
 
@@ -66,6 +68,7 @@ impl Seat {
             came: Condvar::new(),
             interrupted: AtomicBool::new(false),
             used_ms: AtomicU64::new(since_ms),
+            visitors: AtomicUsize::new(0),
         }
     }
 
@@ -142,6 +145,15 @@ impl Seat {
         mailbox.len() > known
     }
 
+    /// A visitor has gone.
+    pub fn leave_seat(&self) {
+        self.visitors.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn is_free(&self) -> bool {
+        self.visitors.load(Ordering::Acquire) == 0 && !self.is_at_work()
+    }
+
     /// How long nobody has used it, milliseconds.
     pub fn idle_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.used_ms.load(Ordering::Relaxed))
@@ -179,7 +191,7 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// The session of that name for that role, or a new one.
+    /// The session of that name for that role, or a new one, with one more visitor.
     pub fn seat(
         &self,
         role: Role,
@@ -192,10 +204,11 @@ impl Seats {
         }
         let mut seats = self.by_name.lock();
         if let Some(seat) = seats.get(&(role, name.to_string())) {
+            seat.visitors.fetch_add(1, Ordering::AcqRel);
             return Ok(seat.clone());
         }
         if seats.len() >= SEATS_MAX {
-            let idle = seats.values().filter(|seat| !seat.is_at_work());
+            let idle = seats.values().filter(|seat| seat.is_free());
             let idlest = idle.max_by_key(|seat| seat.idle_ms(now_ms));
             let Some(idlest) = idlest.cloned() else {
                 return Err(NoSeat::Full);
@@ -204,6 +217,7 @@ impl Seats {
             processes.remove(idlest.number);
         }
         let seat = Arc::new(Seat::new(processes.number(), name, role, now_ms));
+        seat.visitors.fetch_add(1, Ordering::AcqRel);
         processes.add_as(seat.number, seat.clone());
         seats.insert((role, name.to_string()), seat.clone());
         Ok(seat)
@@ -213,16 +227,15 @@ impl Seats {
     pub fn unnamed(
         &self,
         role: Role,
-        kind: &str,
         processes: &Processes,
         now_ms: u64,
     ) -> Result<Arc<Seat>, NoSeat> {
         let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
-        self.seat(role, &format!("{kind}.{number}"), processes, now_ms)
+        self.seat(role, &format!("unnamed.{number}"), processes, now_ms)
     }
 
     /// Ends a session that nobody will come back to.
-    pub fn leave(&self, seat: &Seat, processes: &Processes) {
+    pub fn remove(&self, seat: &Seat, processes: &Processes) {
         let removed = self.by_name.lock().remove(&(seat.role, seat.name.clone()));
         if let Some(removed) = removed {
             processes.remove(removed.number);

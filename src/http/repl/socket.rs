@@ -18,7 +18,7 @@ use crate::http::{door, reply};
 use crate::message::Fault;
 use crate::shell::complete;
 use crate::shell::evaluation::{self, Done, TEXT_MAX, Task};
-use crate::shell::seat::Seat;
+use crate::shell::visit::Visit;
 use crate::shell::{Role, Shell};
 
 /// How long somebody may take to show a token.
@@ -79,9 +79,7 @@ struct Line {
 }
 
 struct Place {
-    seat: Arc<Seat>,
-    /// Nobody can come back to a session without a name.
-    is_named: bool,
+    visit: Visit,
     /// The variables after the last evaluation, and the number of the next sentence.
     variables: Vec<String>,
     next: u64,
@@ -125,19 +123,12 @@ struct Finished {
 
 impl Line {
     fn sit_down(&mut self, role: Role, name: Option<&str>) -> Result<(), Fault> {
-        let services = &self.shell.state.services;
-        let (processes, now) = (&services.processes, services.clock.now_ms());
-        let seats = &self.shell.seats;
-        let seat = match name {
-            Some(name) => seats.seat(role, name, processes, now),
-            None => seats.unnamed(role, "ws", processes, now),
-        };
-        let seat = seat.map_err(|no_seat| super::no_seat_fault(no_seat, &self.shell))?;
+        let visit = Visit::begin(self.shell.clone(), role, name);
+        let visit = visit.map_err(|no_seat| super::no_seat_fault(no_seat, &self.shell))?;
         // One that is at work tells when it is done.
-        let (variables, next) = seat.standing().unwrap_or_default();
+        let (variables, next) = visit.seat().standing().unwrap_or_default();
         self.place = Some(Place {
-            seat,
-            is_named: name.is_some(),
+            visit,
             variables,
             next,
         });
@@ -145,7 +136,8 @@ impl Line {
     }
 
     fn greet(&self, ctx: &mut WebsocketContext<Self>) {
-        if let Some(Place { seat, next, .. }) = &self.place {
+        if let Some(Place { visit, next, .. }) = &self.place {
+            let seat = visit.seat();
             say(
                 ctx,
                 &json!({
@@ -171,7 +163,7 @@ impl Line {
             Asked::Eval { id, text, dry_run } => self.evaluate(id, text, dry_run, ctx),
             Asked::Interrupt => {
                 if let Some(place) = &self.place {
-                    place.seat.interrupt();
+                    place.visit.seat().interrupt();
                 }
             }
             Asked::Complete { id, text } => {
@@ -222,7 +214,7 @@ impl Line {
             return;
         };
         let task = Task {
-            seat: place.seat.clone(),
+            seat: place.visit.seat().clone(),
             text,
             dry_run,
             address: self.address.clone(),
@@ -248,6 +240,7 @@ impl Line {
                 return self.finish(&id, done, ctx);
             }
         };
+        place.visit.waits(true);
         // Behind the last output, which is in the mailbox.
         let finished = done.into_actor(self).map(move |done, _, ctx| {
             let done = done.unwrap_or_default();
@@ -261,6 +254,7 @@ impl Line {
             return;
         };
         if done.next > 0 {
+            place.visit.waits(false);
             place.variables = done.variables;
             place.next = done.next;
         }
@@ -309,16 +303,6 @@ impl Actor for Line {
             }
             ctx.ping(b"");
         });
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        if let Some(place) = self.place.take() {
-            place.seat.interrupt();
-            if !place.is_named {
-                let processes = &self.shell.state.services.processes;
-                self.shell.seats.leave(&place.seat, processes);
-            }
-        }
     }
 }
 

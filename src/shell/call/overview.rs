@@ -9,6 +9,7 @@ use crate::erl::term::Term;
 use crate::id::Uid;
 use crate::message::{Answer, Op};
 use crate::shell::Call;
+use crate::shell::inboxes;
 use crate::shell::observer::{Observed, Seen};
 use crate::shell::table::{Body, Function};
 use crate::shell::terms::{count_of, failed, map, number, or_undefined, text, user_name, user_of};
@@ -16,10 +17,8 @@ use crate::store::ledger::look;
 
 /// Entries of a list, if the call does not say.
 const LISTED: usize = 50;
-/// Entries of a list at most.
-const LISTED_MAX: usize = 10_000;
-/// Inboxes that one look at all of them goes through.
-const INBOXES_MAX: usize = 1_000_000;
+/// Rows of one inbox that are looked at.
+const ROWS_MAX: usize = 10_000;
 
 /// The functions.
 pub const FUNCTIONS: &[Function] = &[
@@ -202,18 +201,11 @@ fn online(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 fn online_of(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let uid = user_of(&args[0], &call.state().hashids)?;
     let shell = call.shell.clone();
-    let devices = call.ask(async move { shell.state.services.registry.of_user(uid) })?;
-    let devices: Vec<Term> = devices
-        .into_iter()
-        .map(|of| {
-            let seen = Seen {
-                stand: of.stand(),
-                mailbox: of.waiting(),
-                device: of,
-            };
-            device(call, &seen)
-        })
-        .collect();
+    let seen: Vec<Seen> = call.ask(async move {
+        let devices = shell.state.services.registry.of_user(uid);
+        devices.into_iter().map(Seen::of).collect()
+    })?;
+    let devices: Vec<Term> = seen.iter().map(|seen| device(call, seen)).collect();
     Ok(Term::list(devices))
 }
 
@@ -235,10 +227,11 @@ fn behind(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 fn device(call: &Call<'_>, seen: &Seen) -> Term {
     let Seen {
         device,
+        dtype,
         stand,
         mailbox,
     } = seen;
-    let dtype = device.dtype().map(|dtype| text(&dtype));
+    let dtype = dtype.as_deref().map(text);
     map([
         ("pid", Term::Pid(device.number())),
         ("uid", number(device.uid().0)),
@@ -320,18 +313,20 @@ fn inboxes(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 
 fn inboxes_most(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let count = count_of(&args[0])?;
-    if count > LISTED_MAX {
-        let said = format!("at most {LISTED_MAX} inboxes are listed");
+    if count > inboxes::LISTED_MAX {
+        let said = format!("at most {} inboxes are listed", inboxes::LISTED_MAX);
         return Err(failed("too_many", said));
     }
     fullest(call, count)
 }
 
 fn fullest(call: &mut Call<'_>, count: usize) -> Result<Term, Raised> {
-    let inboxes = call.read(move |engine| Fullest::find(engine, count))?;
-    call.machine.charge(inboxes.users.len() * 8)?;
+    let shell = call.shell.clone();
+    let found = call.ask(async move { shell.inboxes.look(&shell.engine).await })?;
+    let found = found.map_err(|error| failed("storage", error.to_string()))?;
+    call.machine.charge(count * 8)?;
     let hashids = &call.state().hashids;
-    let listed = inboxes.users.iter().map(|user| {
+    let listed = found.users.iter().take(count).map(|user| {
         map([
             ("user", user_name(user.uid, hashids)),
             ("uid", number(user.uid.0)),
@@ -340,73 +335,11 @@ fn fullest(call: &mut Call<'_>, count: usize) -> Result<Term, Raised> {
         ])
     });
     let listed: Vec<Term> = listed.collect();
-    if inboxes.is_partial {
+    if found.is_partial {
         call.machine
-            .print(&format!("(of the first {INBOXES_MAX} users)\n"))?;
+            .print("(there are more users than one look goes through)\n")?;
     }
     Ok(Term::list(listed))
-}
-
-/// The inboxes in which most waits.
-pub struct Fullest {
-    /// Most first.
-    pub users: Vec<Waiting>,
-    /// Users in whose inbox something waits.
-    pub total: usize,
-    /// Whether there were more inboxes than are looked through.
-    pub is_partial: bool,
-}
-
-/// What waits for a user.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiting {
-    /// The user.
-    pub uid: Uid,
-    /// Messages that no device has acknowledged.
-    pub waiting: u64,
-    /// Known devices.
-    pub devices: usize,
-}
-
-impl Fullest {
-    /// Looks through the inboxes for the fullest.
-    pub fn find(
-        engine: &dyn crate::store::Engine,
-        count: usize,
-    ) -> Result<Fullest, crate::store::EngineError> {
-        let mut fullest = Fullest {
-            users: Vec::new(),
-            total: 0,
-            is_partial: false,
-        };
-        let mut seen = 0;
-        look::inboxes(engine, &mut |uid, inbox| {
-            seen += 1;
-            let waiting = inbox.waiting();
-            if waiting > 0 {
-                fullest.total += 1;
-                fullest.users.push(Waiting {
-                    uid,
-                    waiting,
-                    devices: inbox.devices().count(),
-                });
-            }
-            // Cut now and then, so that a million inboxes are not held at once.
-            if fullest.users.len() > 2 * count.max(LISTED) {
-                fullest.cut(count);
-            }
-            fullest.is_partial = seen >= INBOXES_MAX;
-            !fullest.is_partial
-        })?;
-        fullest.cut(count);
-        Ok(fullest)
-    }
-
-    fn cut(&mut self, count: usize) {
-        self.users
-            .sort_by_key(|user| (Reverse(user.waiting), user.uid));
-        self.users.truncate(count);
-    }
 }
 
 fn parked(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
@@ -418,7 +351,7 @@ fn parked(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
         .filter(|(device, _)| device.uid() == uid)
         .filter_map(|(_, flight)| flight.carried.seq())
         .collect();
-    let rows = call.read(move |engine| look::rows_of(engine, uid, 0, LISTED_MAX))?;
+    let rows = call.read(move |engine| look::rows_of(engine, uid, 0, ROWS_MAX))?;
     call.machine.charge(rows.len())?;
     let waiting: Vec<_> = rows
         .into_iter()

@@ -13,7 +13,7 @@ use crate::erl::term::{Key, Term};
 use crate::id::Hashids;
 use crate::machine::life::span;
 use crate::shell::Call;
-use crate::shell::observer::{Observed, look_at};
+use crate::shell::observer::{Observed, Seen, look_at};
 use crate::shell::table::{self, Body, Function, Plan};
 use crate::shell::terms::{map, number, or_undefined, pair, text, text_of, user_name};
 
@@ -154,7 +154,7 @@ const ITEMS: [&str; 15] = [
 /// What is known of one process.
 pub enum Known {
     /// A device.
-    Device(DeviceRef, Snapshot),
+    Device(Seen, Snapshot),
     /// A delivery that walks.
     Delivery(DeviceRef, Flight),
     /// Anything else.
@@ -276,7 +276,7 @@ fn process_info_item(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised>
 fn items(call: &Call<'_>, known: &Known) -> Vec<(&'static str, Term)> {
     let hashids = &call.state().hashids;
     match known {
-        Known::Device(device, snapshot) => device_items(device, snapshot, hashids),
+        Known::Device(seen, snapshot) => device_items(seen, snapshot, hashids),
         Known::Delivery(device, flight) => delivery_items(device, flight, hashids),
         Known::Fixture(fixture) => {
             let mut items = Vec::new();
@@ -312,18 +312,14 @@ fn fact_term(fact: &Fact) -> Term {
     }
 }
 
-fn device_items(
-    device: &DeviceRef,
-    snapshot: &Snapshot,
-    hashids: &Hashids,
-) -> Vec<(&'static str, Term)> {
-    let view = &snapshot.view;
+fn device_items(seen: &Seen, snapshot: &Snapshot, hashids: &Hashids) -> Vec<(&'static str, Term)> {
+    let (device, view) = (&seen.device, &snapshot.view);
     let links: Vec<Term> = snapshot
         .deliveries
         .iter()
         .map(|flight| Term::Pid(flight.number))
         .collect();
-    let dtype = device.dtype().map(|dtype| text(&dtype));
+    let dtype = seen.dtype.as_deref().map(text);
     let state = map([
         ("live", Term::bool(view.live)),
         ("connection", or_undefined(view.epoch.map(number))),
@@ -343,7 +339,7 @@ fn device_items(
         ("dtype", or_undefined(dtype)),
         ("status", Term::atom("waiting")),
         ("since", number(device.since_ms())),
-        ("message_queue_len", number(device.waiting() as u64)),
+        ("message_queue_len", number(seen.mailbox as u64)),
         ("state", state),
         ("links", Term::list(links)),
     ]
@@ -387,7 +383,7 @@ pub fn known(call: &Call<'_>, number: u64) -> Result<Option<Known>, Raised> {
                 let snapshot = look_at(&device).await;
                 let alive = device.is_alive();
                 // One that is too busy to say how it stands is alive.
-                alive.then(|| Known::Device(device, snapshot.unwrap_or_default()))
+                alive.then(|| Known::Device(Seen::of(device), snapshot.unwrap_or_default()))
             }
             Process::Delivery { device, slot } => {
                 let snapshot = look_at(&device).await?;
@@ -434,7 +430,7 @@ fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
             let says = "nothing: the reason normal ends no device and no delivery";
             Plan::new(says, truth)
         }
-        Some(Known::Device(device, snapshot)) => {
+        Some(Known::Device(Seen { device, .. }, snapshot)) => {
             let says = format!(
                 "end the process of {} of user {}: its connection closes, {} messages on their way to it wait",
                 device.did(),
