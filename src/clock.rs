@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use parking_lot::RwLock;
+use arc_swap::ArcSwap;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -29,7 +29,8 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     wall: Wall,
     started: Instant,
-    pace: RwLock<Pace>,
+    /// Read by every thread, and by some that may lose the processor at any place.
+    pace: ArcSwap<Pace>,
 }
 
 /// The server's time from `since` on.
@@ -76,7 +77,7 @@ impl Clock {
         Clock(Arc::new(Inner {
             wall,
             started: Instant::now(),
-            pace: RwLock::new(Pace {
+            pace: ArcSwap::from_pointee(Pace {
                 since: 0,
                 server: begin.saturating_mul(1000),
                 gain: 0,
@@ -92,7 +93,7 @@ impl Clock {
     /// Unix milliseconds at an instant that has just been.
     pub fn ms_at(&self, instant: Instant) -> u64 {
         let elapsed = instant.saturating_duration_since(self.0.started);
-        self.0.pace.read().at(elapsed.as_micros() as u64) / 1000
+        self.0.pace.load().at(elapsed.as_micros() as u64) / 1000
     }
 
     /// The wall's Unix milliseconds, which may jump.
@@ -110,7 +111,7 @@ impl Clock {
     pub fn follow(&self) {
         let wall = self.wall_ms();
         let elapsed = self.0.elapsed();
-        let pace = *self.0.pace.read();
+        let pace = **self.0.pace.load();
         let server = pace.at(elapsed);
         let ahead = wall as i64 - (server / 1000) as i64;
         let gain = match ahead.abs() < FOLLOW_FROM {
@@ -119,11 +120,11 @@ impl Clock {
             false => ahead.saturating_mul(1000).clamp(-FOLLOW_MAX, FOLLOW_MAX),
         };
         if gain != pace.gain {
-            *self.0.pace.write() = Pace {
+            self.0.pace.store(Arc::new(Pace {
                 since: elapsed,
                 server,
                 gain,
-            };
+            }));
         }
     }
 

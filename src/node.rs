@@ -207,7 +207,7 @@ impl Node {
             }));
         }
 
-        let tracer = start_trace(&settings, is_on_disk, &clock)?;
+        let tracer = start_trace(&settings, is_on_disk, &clock);
         let diary = match &tracer {
             Some(tracer) => Diary::new(tracer.clone()),
             None => Diary::none(),
@@ -340,6 +340,7 @@ impl Node {
         for handle in handles {
             handle.stop(false).await;
         }
+        self.shell.end();
         services.commits.end();
         let committer = self.committer;
         let ended = web::block(move || committer.join()).await;
@@ -379,29 +380,26 @@ fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Opened, StartErr
 }
 
 /// Goes on with the lives of messages, if they are to be written down.
-fn start_trace(
-    settings: &Settings,
-    is_on_disk: bool,
-    clock: &Clock,
-) -> Result<Option<Tracer>, StartError> {
+fn start_trace(settings: &Settings, is_on_disk: bool, clock: &Clock) -> Option<Tracer> {
     let keep = Keep {
         ms: settings.trace.keep_ms,
         bytes: settings.trace.max_bytes,
         free: settings.store.min_free_bytes,
     };
     if keep.bytes == 0 {
-        return Ok(None);
+        return None;
     }
     let dir = settings.store.path.join(TRACE);
     let clock = clock.clone();
     let now = Arc::new(move || clock.now_ms());
     let tracer = Tracer::start(is_on_disk.then_some(dir.as_path()), keep, now);
-    tracer.map(Some).map_err(|e| {
-        StartError(format!(
-            "the trace in {} cannot be kept: {e}",
-            dir.display()
-        ))
-    })
+    // Messages must not wait for what only explains them.
+    tracer
+        .inspect_err(|error| {
+            let dir = dir.display();
+            log::error!("the lives of messages are not written down: {dir}: {error}");
+        })
+        .ok()
 }
 
 /// Checks the store and says what is in it; returns how many rows wait.

@@ -71,8 +71,8 @@ pub struct Shell {
     pub audit: Audit,
     /// What waits in the inboxes.
     pub inboxes: Inboxes,
-    /// A turn for each evaluation.
-    pub turns: Arc<Semaphore>,
+    /// A turn for each evaluation, by role.
+    pub turns: [Arc<Semaphore>; 2],
     /// Relays that an operator has started.
     pub relays: Mutex<Vec<Arc<call::relay::Running>>>,
     /// The server ends in order when it is told so here.
@@ -108,7 +108,7 @@ impl Shell {
             seats: Seats::default(),
             audit,
             inboxes: Inboxes::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: AT_ONCE.map(|turns| Arc::new(Semaphore::new(turns))),
             relays: Mutex::default(),
             stop,
         }
@@ -135,7 +135,14 @@ impl Call<'_> {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Raised> {
         let answer = self.shell.desk.ask(self.deadline, work);
-        answer.map_err(|Late| terms::failed("timeout", Late.to_string()))
+        answer.map_err(|late| self.out_of_time(late))
+    }
+
+    /// The evaluation ends here.
+    pub fn out_of_time(&self, late: Late) -> Raised {
+        let eval_ms = self.state().settings.shell.eval_ms;
+        let said = format!("stopped after {eval_ms} ms, which is shell.eval_ms: {late}");
+        Raised::Stopped(said)
     }
 
     /// Reads the store aside, at the priority of the server.

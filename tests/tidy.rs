@@ -139,7 +139,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("store::files",   "rustix",                "lets go of pages that may not be on the disk"),
     ("shell::call::system", "std::env",         "for which machine it was built"),
     ("shell::audit",   "std::fs",               "keeps the audit log"),
-    ("shell::evaluation", "rustix",             "runs at the lowest priority"),
     ("store::journal", "getrandom",             "no file of another store passes for one of this"),
 ];
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::code::Code;
+use crate::code::{Close, Code};
 use crate::id::xid::xid;
 use crate::id::{Did, Uid};
 use crate::machine::access::Pass;
@@ -23,7 +23,7 @@ use crate::machine::device::{
     Carried, Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
 };
 use crate::machine::schedule::Schedule;
-use crate::message::trace::{Step, Turn};
+use crate::message::trace::{Cause, Step, Turn};
 use crate::message::{Command, Event, Op, Read, Signal};
 use crate::metrics::{Counted, Metrics};
 use crate::store::committer::CommitQueue;
@@ -334,7 +334,7 @@ impl Device {
                     self.services.metrics.parked(1);
                 }
                 if let Some(running) = running.filter(|_| parked) {
-                    self.note_parked(&running.carried, running.attempts, false);
+                    self.note_parked(&running.carried, running.attempts, Cause::Disconnected);
                 }
             }
             Effect::Relay(signal) => self.relay(signal),
@@ -387,7 +387,7 @@ impl Device {
         if schedule.is_last(0) {
             if !self.trips.contains_key(&slot) {
                 self.services.metrics.parked(1);
-                self.note_parked(&carried, 1, true);
+                self.note_parked(&carried, 1, Cause::UsedUp);
             }
             return self.machine.park(slot);
         }
@@ -415,15 +415,14 @@ impl Device {
             return;
         };
         let processes = &self.services.processes;
-        if let Some(oldest) = self.deliveries.keys().min() {
-            self.blocks.retain(|(first, number)| {
-                let is_used = first + BLOCK > *oldest;
-                if !is_used {
-                    processes.remove(*number);
-                }
-                is_used
-            });
-        }
+        let oldest = self.deliveries.keys().min().copied().unwrap_or(slot);
+        self.blocks.retain(|(first, number)| {
+            let is_used = first + BLOCK > oldest;
+            if !is_used {
+                processes.remove_block(*number);
+            }
+            is_used
+        });
         let number = processes.add_block(me.clone(), slot);
         self.blocks.push((slot, number));
     }
@@ -443,11 +442,11 @@ impl Device {
         }
     }
 
-    fn note_parked(&self, carried: &Carried, attempts: u32, used_up: bool) {
+    fn note_parked(&self, carried: &Carried, attempts: u32, cause: Cause) {
         self.note(carried, |did| Step::Parked {
             did,
             attempts,
-            used_up,
+            cause,
         });
     }
 
@@ -519,14 +518,23 @@ impl Actor for Device {
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        self.deliveries.clear();
+        // An operator may have ended it with all that was on its way.
+        self.begin();
+        for (_, running) in std::mem::take(&mut self.deliveries) {
+            self.note_parked(&running.carried, running.attempts, Cause::Disconnected);
+        }
+        if self.online.is_some() {
+            let close = Some(self.closing.unwrap_or(Close::Crashed.number()));
+            self.note_turn(Turn::Left { close });
+        }
         if let Some(me) = &self.me {
             let registry = &self.services.registry;
             registry.remove(me.uid(), me.did(), me.serial());
-            let blocks = self.blocks.drain(..).map(|(_, number)| number);
-            for number in blocks.chain([me.number()]) {
-                self.services.processes.remove(number);
+            for (_, number) in self.blocks.drain(..) {
+                self.services.processes.remove_block(number);
             }
+            self.services.processes.remove_device(me.number());
+            me.ended();
             // A letter may hold its own device: a signal that a user sends to themselves does.
             drop(me.collect());
         }
@@ -647,7 +655,7 @@ impl Handler<Resend> for Device {
             && let Some(running) = self.deliveries.remove(&resend.slot)
             && resent != Resent::Over
         {
-            self.note_parked(&running.carried, running.attempts, true);
+            self.note_parked(&running.carried, running.attempts, Cause::UsedUp);
             if !self.trips.contains_key(&resend.slot) {
                 self.services.metrics.parked(1);
             }

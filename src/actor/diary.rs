@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::code::Code;
 use crate::id::{Did, MsgId, Uid};
 use crate::message::trace::{Moment, Step, Turn, device_key, message_key};
 use crate::message::{Address, Fault};
@@ -71,6 +72,10 @@ impl Diary {
         let Some(Address::User(to)) = fault.to else {
             return;
         };
+        // Whoever is too fast repeats, and could fill the trace.
+        if fault.code == Code::TooFast {
+            return;
+        }
         let id = fault.id.as_deref().map(MsgId::parse);
         if let Some(Ok(id)) = id {
             let code = fault.code.number();

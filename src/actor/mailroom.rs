@@ -177,6 +177,11 @@ impl DeviceRef {
         *self.0.client.lock() = Client { dtype, outbox };
     }
 
+    /// Its process has ended.
+    pub fn ended(&self) {
+        *self.0.client.lock() = Client::default();
+    }
+
     /// What it says of itself.
     pub fn gauges(&self) -> &Gauges {
         &self.0.gauges

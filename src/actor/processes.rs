@@ -3,7 +3,7 @@
 //! A number is never given out twice. Deliveries come and go by the hundred thousand, so a device takes numbers for its
 //! deliveries in blocks, and the table knows the blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,9 @@ use crate::machine::device::Slot;
 
 use super::mailroom::DeviceRef;
 
-/// Numbers in a block.
+/// Numbers in a block, which begins at a multiple of that.
 pub const BLOCK: u64 = 1024;
+const SHARDS: u64 = 64;
 
 /// What has a number and is neither a device nor a delivery.
 pub trait Fixture: Send + Sync {
@@ -48,10 +49,13 @@ pub trait Fixture: Send + Sync {
         Vec::new()
     }
 
-    /// Ends it; false if that is nothing for an operator to do.
-    fn end(&self) -> bool {
+    /// Whether an operator may end it.
+    fn is_endable(&self) -> bool {
         false
     }
+
+    /// Ends it, if an operator may.
+    fn end(&self) {}
 }
 
 /// Something that is known of a process.
@@ -125,24 +129,23 @@ pub enum Process {
     Fixture(Arc<dyn Fixture>),
 }
 
-/// The table.
+/// The table. Devices come and go by the thousand in a second, so they are spread over shards; what else there is has a map of
+/// its own, through which somebody may look at leisure.
 pub struct Processes {
     next: AtomicU64,
-    table: RwLock<BTreeMap<u64, Entry>>,
-}
-
-enum Entry {
-    Device(DeviceRef),
-    /// Numbers of deliveries, the first of which is this slot.
-    Block(DeviceRef, Slot),
-    Fixture(Arc<dyn Fixture>),
+    devices: Vec<RwLock<HashMap<u64, DeviceRef>>>,
+    /// By the first number of each.
+    blocks: Vec<RwLock<HashMap<u64, (DeviceRef, Slot)>>>,
+    fixtures: RwLock<BTreeMap<u64, Arc<dyn Fixture>>>,
 }
 
 impl Default for Processes {
     fn default() -> Processes {
         Processes {
             next: AtomicU64::new(1),
-            table: RwLock::default(),
+            devices: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            blocks: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            fixtures: RwLock::default(),
         }
     }
 }
@@ -159,69 +162,88 @@ impl Processes {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Enters a device under its serial.
+    /// Enters a device under its number.
     pub fn add_device(&self, device: DeviceRef) {
         let number = device.number();
-        self.table.write().insert(number, Entry::Device(device));
+        let mut shard = self.devices[shard(number)].write();
+        shard.insert(number, device);
+    }
+
+    /// Takes a device out.
+    pub fn remove_device(&self, number: u64) {
+        self.devices[shard(number)].write().remove(&number);
     }
 
     /// Takes a block of numbers for the deliveries of a device from this slot on; returns the first.
     pub fn add_block(&self, device: DeviceRef, first: Slot) -> u64 {
-        let number = self.next.fetch_add(BLOCK, Ordering::Relaxed);
-        let mut table = self.table.write();
-        table.insert(number, Entry::Block(device, first));
+        let aligned = |next: u64| next.next_multiple_of(BLOCK);
+        let before = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                Some(aligned(next) + BLOCK)
+            });
+        let number = aligned(before.unwrap_or_default());
+        let mut shard = self.blocks[shard(number / BLOCK)].write();
+        shard.insert(number, (device, first));
         number
+    }
+
+    /// Takes a block out.
+    pub fn remove_block(&self, number: u64) {
+        self.blocks[shard(number / BLOCK)].write().remove(&number);
     }
 
     /// Enters something else; returns its number.
     pub fn add(&self, fixture: Arc<dyn Fixture>) -> u64 {
         let number = self.number();
-        self.table.write().insert(number, Entry::Fixture(fixture));
+        self.add_as(number, fixture);
         number
     }
 
     /// The same under a number that was taken before.
     pub fn add_as(&self, number: u64, fixture: Arc<dyn Fixture>) {
-        self.table.write().insert(number, Entry::Fixture(fixture));
+        self.fixtures.write().insert(number, fixture);
     }
 
-    /// Takes a process, or a block, out.
+    /// Takes what was entered as a fixture out.
     pub fn remove(&self, number: u64) {
-        self.table.write().remove(&number);
+        self.fixtures.write().remove(&number);
     }
 
     /// Who has this number.
     pub fn find(&self, number: u64) -> Option<Process> {
-        let table = self.table.read();
-        let (first, entry) = table.range(..=number).next_back()?;
-        match entry {
-            Entry::Block(device, slot) if number < first + BLOCK => Some(Process::Delivery {
-                device: device.clone(),
-                slot: slot + (number - first),
-            }),
-            Entry::Device(device) if *first == number => Some(Process::Device(device.clone())),
-            Entry::Fixture(fixture) if *first == number => Some(Process::Fixture(fixture.clone())),
-            _ => None,
+        if let Some(fixture) = self.fixtures.read().get(&number) {
+            return Some(Process::Fixture(fixture.clone()));
         }
+        if let Some(device) = self.devices[shard(number)].read().get(&number) {
+            return Some(Process::Device(device.clone()));
+        }
+        let first = number - number % BLOCK;
+        let blocks = self.blocks[shard(first / BLOCK)].read();
+        let (device, slot) = blocks.get(&first)?;
+        Some(Process::Delivery {
+            device: device.clone(),
+            slot: slot + (number - first),
+        })
     }
 
     /// Everything that is neither a device nor a delivery, in the order of the numbers.
     pub fn fixtures(&self) -> Vec<(u64, Arc<dyn Fixture>)> {
-        let table = self.table.read();
-        let fixtures = table.iter().filter_map(|(number, entry)| match entry {
-            Entry::Fixture(fixture) => Some((*number, fixture.clone())),
-            _ => None,
-        });
-        fixtures.collect()
+        let fixtures = self.fixtures.read();
+        let fixtures = fixtures.iter();
+        fixtures
+            .map(|(number, fixture)| (*number, fixture.clone()))
+            .collect()
     }
 
     /// Who is registered under a name.
     pub fn whereis(&self, name: &str) -> Option<u64> {
-        let table = self.table.read();
-        let found = table.iter().find(|(_, entry)| match entry {
-            Entry::Fixture(fixture) => fixture.name() == Some(name),
-            _ => false,
-        });
+        let fixtures = self.fixtures.read();
+        let found = fixtures.iter().find(|(_, f)| f.name() == Some(name));
         found.map(|(number, _)| *number)
     }
+}
+
+fn shard(number: u64) -> usize {
+    (number % SHARDS) as usize
 }

@@ -288,9 +288,7 @@ impl Checker<'_> {
                     self.pattern(key)?;
                     self.pattern(value)?;
                 }
-                Qualifier::Guard(test) | Qualifier::Test(test) => {
-                    self.apart(|checker| checker.expr(test))?;
-                }
+                Qualifier::Guard(test) | Qualifier::Test(test) => self.expr(test)?,
             }
         }
         match &all.makes {

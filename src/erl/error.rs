@@ -5,7 +5,8 @@ mod place;
 
 pub use place::{Marked, place};
 
-use super::function::{Called, Raised};
+use super::function::{Called, Native, Raised};
+use super::lib;
 use super::number::Op;
 use super::print;
 use super::print::{Style, styled};
@@ -37,11 +38,20 @@ fn error(reason: &Term, of: Option<&Called>) -> String {
         _ => {}
     }
     let mut text = explained(head, reason);
-    if let Some(called) = of {
+    if let Some(called) = of.filter(|_| is_of_arguments(reason)) {
         text.push_str(&origin(called));
         text.push_str(&hint::hints(reason, called));
     }
     text
+}
+
+/// Whether a call is to blame for a reason: what Erlang's library raises by a clause or a filter of its own says enough, and a
+/// call with its arguments would be in the way.
+fn is_of_arguments(reason: &Term) -> bool {
+    match reason.as_tuple() {
+        Some([tag, _]) => tag.is_atom("badmap") || tag.is_atom("badkey"),
+        _ => true,
+    }
 }
 
 fn explained(head: &str, reason: &Term) -> String {
@@ -143,10 +153,12 @@ fn undefined(called: &Called) -> String {
 
 fn no_clause(head: &str, called: &Called) -> String {
     let label = "no function clause matching ";
-    let name = match &called.module {
-        Some(module) => format!("{}:{}", atom(module.as_str()), atom(called.name.as_str())),
-        None => atom(called.name.as_str()),
+    let name = atom(called.name.as_str());
+    let Some(module) = &called.module else {
+        let arity = called.args.len();
+        return format!("{head}{label}call to {name}/{arity}");
     };
+    let name = format!("{}:{name}", atom(module.as_str()));
     let indent = head.len();
     let beside = call(&name, &called.args, indent + label.len() + 1);
     let fits = !beside.contains('\n') && indent + label.len() + beside.len() <= WIDTH;
@@ -197,8 +209,9 @@ fn origin(called: &Called) -> String {
             args.len()
         );
     }
+    let native = lib::find(module, name, args.len());
     let name = match module {
-        "erlang" => atom(name),
+        "erlang" if native.is_none_or(Native::is_imported) => atom(name),
         module => format!("{}:{}", atom(module), atom(name)),
     };
     let called = call(&name, args, column);

@@ -23,7 +23,7 @@ pub use env::Env;
 pub use host::{Host, Waited};
 
 use super::ast::{Expr, Kind};
-use super::function::{Called, Machine, Native, Raised};
+use super::function::{Machine, Native, Raised};
 use super::number::{self, Op};
 use super::term::{Atom, Closure, DEPTH_MAX, Fun, Term};
 
@@ -154,11 +154,7 @@ impl<'a> Evaluator<'a> {
             Kind::Send(to, message) => {
                 let to = self.eval(to, env)?;
                 let message = self.eval(message, env)?;
-                let sent = self.host.send(&to, message.clone());
-                match sent {
-                    Ok(()) => Ok(message),
-                    Err(raised) => Err(blame(raised, "erlang", "!", vec![to, message])),
-                }
+                self.send("!", to, message)
             }
             Kind::Unary(sign, operand) => {
                 let operand = self.eval(operand, env)?;
@@ -241,6 +237,15 @@ impl<'a> Evaluator<'a> {
         };
         let items = items.into_iter().rev();
         self.checked(items.fold(tail, |tail, head| Term::cons(head, tail)))
+    }
+
+    /// Sends a message, and gives it back.
+    fn send(&mut self, name: &str, to: Term, message: Term) -> Result<Term, Raised> {
+        self.charge(1)?;
+        match self.host.send(&to, message.clone()) {
+            Ok(()) => Ok(message),
+            Err(raised) => Err(blame(raised, "erlang", name, vec![to, message])),
+        }
     }
 
     fn unary(&mut self, sign: &str, operand: Term) -> Result<Term, Raised> {
@@ -335,18 +340,7 @@ fn raise_with(reason: &str, value: Term) -> Raised {
 
 /// Says which call an error happened in, if that is not known.
 fn blame(raised: Raised, module: &str, name: &str, args: Vec<Term>) -> Raised {
-    blame_in(raised, Some(Atom::new(module)), Atom::new(name), args)
-}
-
-/// Like [`blame`]; without a module it is a command of the shell.
-fn blame_in(raised: Raised, module: Option<Atom>, name: Atom, args: Vec<Term>) -> Raised {
-    match raised {
-        Raised::Error { reason, of: None } => Raised::Error {
-            reason,
-            of: Some(Arc::new(Called { module, name, args })),
-        },
-        raised => raised,
-    }
+    raised.in_call(Some(Atom::new(module)), Atom::new(name), args)
 }
 
 /// Whether a value is a fun of this language, for its body.

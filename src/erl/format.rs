@@ -1,6 +1,7 @@
 //! Text by a format, as `io:format/2` and `io_lib:format/2` make it.
 
 mod real;
+pub mod wanted;
 
 use unicode_segmentation::UnicodeSegmentation;
 

@@ -48,6 +48,17 @@ impl Raised {
         Raised::Error { reason, of: None }
     }
 
+    /// The same with the call that it happened in, if that is not known.
+    pub fn in_call(self, module: Option<Atom>, name: Atom, args: Vec<Term>) -> Raised {
+        match self {
+            Raised::Error { reason, of: None } => Raised::Error {
+                reason,
+                of: Some(Arc::new(Called { module, name, args })),
+            },
+            raised => raised,
+        }
+    }
+
     /// `error:badarg`.
     pub fn badarg() -> Raised {
         Raised::error(Term::atom("badarg"))
@@ -81,4 +92,11 @@ pub struct Native {
     pub doc: &'static str,
     /// Calls it with as many arguments as its arity.
     pub call: fn(&mut dyn Machine, &[Term]) -> Result<Term, Raised>,
+}
+
+impl Native {
+    /// Whether it may be called without its module, as most of `erlang` may: its usage says how.
+    pub fn is_imported(&self) -> bool {
+        !self.usage.starts_with("erlang:")
+    }
 }

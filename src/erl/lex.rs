@@ -4,6 +4,7 @@ mod scan;
 
 use num_bigint::BigInt;
 
+use super::print;
 use super::term::{Atom, Term};
 use scan::{Lexer, RESERVED, is_name, is_small};
 
@@ -118,35 +119,18 @@ impl Kind {
     /// As a syntax error names it.
     pub fn shown(&self) -> String {
         match self {
-            Kind::Atom(name) if is_plain_atom(name.as_str()) => name.as_str().to_string(),
-            Kind::Atom(name) => quoted(name.as_str(), '\''),
+            Kind::Atom(name) => print::atom(name.as_str(), true),
             Kind::Var(name) => name.as_str().to_string(),
             Kind::Int(value) => value.to_string(),
-            Kind::Float(value) => super::print::write(&Term::Float(*value)),
+            Kind::Float(value) => print::write(&Term::Float(*value)),
             Kind::Char('\n') => "$\\n".to_string(),
             Kind::Char(c) => format!("${c}"),
-            Kind::Text(text) => quoted(text, '"'),
-            Kind::Sign(sign) => format!("'{sign}'"),
+            Kind::Text(text) => print::quoted(text.chars(), '"', true),
+            Kind::Sign(sign) => print::quoted(sign.chars(), '\'', true),
             Kind::Dot => "'.'".to_string(),
             Kind::End => "the end of the text".to_string(),
         }
     }
-}
-
-fn quoted(text: &str, quote: char) -> String {
-    let mut shown = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            '\\' => shown.push_str("\\\\"),
-            c if c == quote => shown.extend(['\\', c]),
-            c => shown.push(c),
-        }
-    }
-    shown.push(quote);
-    shown
 }
 
 #[cfg(test)]

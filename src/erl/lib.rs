@@ -6,37 +6,55 @@ mod binary;
 mod calendar;
 mod convert;
 mod cut;
+mod digits;
 mod each;
+mod entries;
 mod erlang;
 mod io;
 mod io_lib;
 mod keys;
+mod kind;
 mod lists;
 mod maps;
 mod math;
 mod merge;
+mod operator;
+mod part;
+mod phash;
 mod proplists;
+mod rfc3339;
 mod string;
+mod tuple;
 mod unicode;
 mod words;
+mod zip;
 
 use super::function::{Machine, Native, Raised};
 use super::term::Term;
 
 /// The tables, each ordered by name and arity, as `find` wants it. Tables of one module follow each other.
-static TABLES: [&[Native]; 18] = [
+static TABLES: [&[Native]; 27] = [
     base64::TABLE,
     binary::TABLE,
     calendar::TABLE,
+    rfc3339::TABLE,
     erlang::TABLE,
     convert::TABLE,
+    digits::TABLE,
+    kind::TABLE,
+    operator::TABLE,
+    tuple::TABLE,
+    phash::TABLE,
     io::TABLE,
     io_lib::TABLE,
     lists::TABLE,
+    part::TABLE,
+    zip::TABLE,
     each::TABLE,
     keys::TABLE,
     merge::TABLE,
     maps::TABLE,
+    entries::TABLE,
     math::TABLE,
     proplists::TABLE,
     string::TABLE,

@@ -1,14 +1,18 @@
 //! Arithmetic, bits and comparisons: what the operators do to values.
 
 pub mod float;
+mod list;
 
 use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 use num_traits::{Signed, Zero};
 
+pub(super) use list::length;
+
 use super::function::{Machine, Raised};
 use super::order;
 use super::term::Term;
+use list::{append, without};
 
 /// The largest integer has this many bits, as in Erlang.
 pub const BITS_MAX: u64 = (1 << 25) - 64;
@@ -424,56 +428,6 @@ fn negate(a: &Term, machine: &mut dyn Machine) -> Result<Term, Raised> {
         }
         _ => Err(badarith()),
     }
-}
-
-/// `++`: the second may be anything, the first is copied.
-fn append(a: &Term, b: &Term, machine: &mut dyn Machine) -> Result<Term, Raised> {
-    let Some(length) = length(a) else {
-        return Err(Raised::badarg());
-    };
-    machine.charge(length)?;
-    let items = a.as_list().unwrap_or_default();
-    Ok(items
-        .into_iter()
-        .rev()
-        .fold(b.clone(), |tail, head| Term::cons(head, tail)))
-}
-
-/// `--`: takes the first occurrence of each element of the second list away.
-fn without(a: &Term, b: &Term, machine: &mut dyn Machine) -> Result<Term, Raised> {
-    let (Some(kept), Some(gone)) = (length(a), length(b)) else {
-        return Err(Raised::badarg());
-    };
-    machine.charge(kept.saturating_add(gone).saturating_mul(2))?;
-    let (kept, gone) = (
-        a.as_list().unwrap_or_default(),
-        b.as_list().unwrap_or_default(),
-    );
-    let mut counts = std::collections::BTreeMap::new();
-    for item in gone {
-        super::weight::pay_key(&item, machine)?;
-        *counts.entry(super::term::Key(item)).or_insert(0_usize) += 1;
-    }
-    let mut left = Vec::with_capacity(kept.len());
-    for item in kept {
-        super::weight::pay_key(&item, machine)?;
-        let key = super::term::Key(item);
-        match counts.get_mut(&key) {
-            Some(count) if *count > 0 => *count -= 1,
-            _ => left.push(key.0),
-        }
-    }
-    Ok(Term::list(left))
-}
-
-/// How many elements a proper list has.
-pub(super) fn length(list: &Term) -> Option<usize> {
-    let (mut rest, mut length) = (list, 0);
-    while let Term::Cons(cons) = rest {
-        length += 1;
-        rest = cons.tail();
-    }
-    matches!(rest, Term::Nil).then_some(length)
 }
 
 fn truth(value: &Term) -> Result<bool, Raised> {

@@ -39,6 +39,7 @@ pub fn parse(tokens: &[Token]) -> Result<Vec<Expr>, SyntaxError> {
     match parser.peek() {
         lex::Kind::Dot => parser.wrong.map_or(Ok(exprs), Err),
         lex::Kind::End => Err(parser.error("the expression does not end with a dot")),
+        lex::Kind::Sign(";") => Err(parser.second_clause()),
         _ => Err(parser.unexpected()),
     }
 }
@@ -117,6 +118,19 @@ impl Parser<'_> {
             return Ok(());
         }
         Err(self.unexpected())
+    }
+
+    /// To Erlang's parser a sentence is the body of a function, so that a semicolon begins another clause of it.
+    fn second_clause(&mut self) -> SyntaxError {
+        self.next += 1;
+        if !matches!(self.peek(), lex::Kind::Atom(_)) {
+            return self.unexpected();
+        }
+        self.next += 1;
+        match self.arguments() {
+            Ok(_) => self.unexpected(),
+            Err(wrong) => wrong,
+        }
     }
 
     fn unexpected(&self) -> SyntaxError {

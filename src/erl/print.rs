@@ -66,6 +66,14 @@ impl Style {
         }
     }
 
+    /// As the shell's command `rp/1` shows them: like [`Style::shell`], but to any depth.
+    pub fn whole(column: usize) -> Style {
+        Style {
+            depth: None,
+            ..Style::shell(column)
+        }
+    }
+
     /// The same for a reader that takes Unicode, as with the modifier `t`.
     pub fn unicode(self) -> Style {
         Style {

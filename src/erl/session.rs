@@ -20,7 +20,7 @@ const RESULTS_MAX: usize = 20;
 /// How many variables a session has.
 const VARIABLES_MAX: usize = 1000;
 /// What the variables of a session may hold together, and its results beside them: elements, or 8 bytes each.
-const HELD_MAX: usize = 2_000_000;
+const HELD_MAX: usize = 200_000;
 /// How much of a variable `b/0` shows, in bytes.
 const SHOWN_MAX: usize = 4096;
 
@@ -79,6 +79,13 @@ impl Session {
         let mut machine = Evaluator::new(host, find, limits, self.funs);
         let mut from = 0;
         loop {
+            if let Err(why) = host.still() {
+                return sink(Outcome {
+                    text: "",
+                    number: None,
+                    result: Err(Failure::Raised(Raised::Stopped(why))),
+                });
+            }
             let (tokens, end) = match lex::sentence(text, from) {
                 Ok(None) => return,
                 Ok(Some(sentence)) => (sentence.tokens, sentence.end),
@@ -258,6 +265,6 @@ fn misread<'t>(text: &'t str, from: usize, end: usize, wrong: &SyntaxError) -> O
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod fuzz;
+mod depth;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use super::eval::{Host, Limits, Waited};
-use super::function::{Machine, Native, Raised};
+use super::function::{Machine, Raised};
+use super::lib;
 use super::print::{Style, styled};
-use super::session::Session;
+use super::session::{Failure, Outcome, Session};
 use super::term::{Atom, Term};
 
 /// The pid of the shell.
@@ -109,7 +110,7 @@ impl Shell {
 
     pub(crate) fn shows_within(&mut self, text: &str, limits: Limits) -> String {
         let (session, host) = (&mut self.session, &self.host);
-        session.run(text, host, find, limits, &mut |outcome| {
+        session.run(text, host, lib::find, limits, &mut |outcome| {
             let shown = match outcome.result {
                 Ok(value) => styled(&value, Style::shell(1).within(10_000)),
                 Err(failure) => failure.shown(),
@@ -134,53 +135,21 @@ pub(crate) fn each_shows(cases: &[(&str, &str)]) {
     }
 }
 
-pub(crate) fn find(module: &str, name: &str, arity: usize) -> Option<&'static Native> {
-    let mut natives = NATIVES.iter();
-    natives.find(|native| (native.module, native.name, native.arity) == (module, name, arity))
+/// The value of an expression of the library, which is given more than enough for it.
+pub(crate) fn evaluated(text: &str) -> Result<Term, Raised> {
+    let limits = Limits {
+        steps: 10_000_000,
+        elements: 10_000_000,
+        nesting: 400,
+    };
+    let mut value = Err(Raised::badarg());
+    let sink = &mut |outcome: Outcome<'_>| {
+        value = outcome.result.map_err(|failure| match failure {
+            Failure::Raised(raised) => raised,
+            other => panic!("{text}: {}", other.shown()),
+        });
+    };
+    let host = TestHost::default();
+    Session::default().run(&format!("{text}."), &host, lib::find, limits, sink);
+    value
 }
-
-const fn native(
-    module: &'static str,
-    name: &'static str,
-    arity: usize,
-    call: fn(&mut dyn Machine, &[Term]) -> Result<Term, Raised>,
-) -> Native {
-    Native {
-        module,
-        name,
-        arity,
-        usage: "",
-        doc: "",
-        call,
-    }
-}
-
-static NATIVES: [Native; 6] = [
-    native("erlang", "error", 1, |_, args| {
-        Err(Raised::error(args[0].clone()))
-    }),
-    native("erlang", "exit", 1, |_, args| {
-        Err(Raised::Exit(args[0].clone()))
-    }),
-    native("erlang", "throw", 1, |_, args| {
-        Err(Raised::Throw(args[0].clone()))
-    }),
-    native("erlang", "hd", 1, |_, args| match &args[0] {
-        Term::Cons(cons) => Ok(cons.head().clone()),
-        _ => Err(Raised::badarg()),
-    }),
-    native("erlang", "is_atom", 1, |_, args| {
-        Ok(Term::bool(args[0].as_atom().is_some()))
-    }),
-    native("lists", "map", 2, |machine, args| {
-        let Some(items) = args[1].as_list() else {
-            return Err(Raised::error(Term::atom("function_clause")));
-        };
-        machine.charge(items.len())?;
-        let mapped: Result<Vec<Term>, Raised> = items
-            .into_iter()
-            .map(|item| machine.apply(&args[0], vec![item]))
-            .collect();
-        mapped.map(Term::list)
-    }),
-];

@@ -4,6 +4,9 @@ use super::function::{Machine, Raised};
 use super::number;
 use super::term::Term;
 
+/// What a map takes beside its entries, in elements: room for the next ones.
+pub const MAP: usize = 8;
+
 /// How many nodes are walked before they are paid for.
 const STRIDE: usize = 1024;
 

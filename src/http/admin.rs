@@ -25,7 +25,7 @@ pub fn routes(config: &mut web::ServiceConfig, max_payload: usize) {
         .service(
             web::scope("")
                 .wrap(from_fn(door::authorized))
-                .route("/repl", web::post().to(repl::evaluate))
+                .service(repl::resource())
                 .route("/repl/table", web::get().to(repl::table))
                 .route("/observe", web::get().to(observe::observe))
                 .route("/metrics", web::get().to(metrics))

@@ -5,14 +5,14 @@ pub mod socket;
 use std::sync::Arc;
 
 use actix_web::http::header::{ACCEPT, HeaderMap};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::code::Code;
 use crate::message::Fault;
 use crate::shell::call::help;
-use crate::shell::evaluation::{self, Done, NotDone, Task};
+use crate::shell::evaluation::{self, Done, NotDone, TEXT_MAX, Task};
 use crate::shell::seat::NoSeat;
 use crate::shell::visit::Visit;
 use crate::shell::{Role, Shell};
@@ -24,8 +24,15 @@ const SESSION: &str = "x-session";
 /// Says that nothing is to be changed.
 const DRY_RUN: &str = "x-dry-run";
 
+/// `/repl`, with a bound of its own: a text that is a little too long is told how long it may be.
+pub fn resource() -> Resource {
+    web::resource("/repl")
+        .app_data(web::PayloadConfig::new(4 * TEXT_MAX))
+        .route(web::post().to(evaluate))
+}
+
 /// `POST /repl`: evaluates the body.
-pub async fn evaluate(
+async fn evaluate(
     req: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
     shell: web::Data<Shell>,
@@ -147,6 +154,6 @@ fn not_done_fault(not_done: &NotDone, shell: &Shell) -> Fault {
         NotDone::TooLong(_) => Fault::because(Code::TooLarge, said),
         NotDone::Occupied(_) => Fault::because(Code::Conflict, said),
         NotDone::Busy => Fault::because(Code::TooFast, said).later(retry_ms),
-        NotDone::NoThread => Fault::because(Code::Busy, said).later(retry_ms),
+        NotDone::NoThread | NotDone::Draining => Fault::because(Code::Busy, said).later(retry_ms),
     }
 }

@@ -3,7 +3,10 @@
 use crate::code::{Close, Code};
 use crate::id::{Did, Seq};
 use crate::message::State;
-use crate::message::trace::{Step, Turn};
+use crate::message::trace::{Cause, Step, Turn};
+
+/// A first copy that leaves later than this, milliseconds after the message was accepted, has waited.
+const AT_ONCE_MS: u64 = 250;
 
 /// Everything that is known of one message between two users.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Life {
     pub ttl_ms: u64,
     /// Moments that were not written down, of whatever message.
     pub lost: u64,
+    /// Moments of this message between the first and the last that are not shown.
+    pub left_out: u64,
 }
 
 /// A device of the reader.
@@ -44,8 +49,8 @@ pub struct Connected {
     pub queued: u64,
     /// Deliveries that walk.
     pub walking: usize,
-    /// Whether rows wait because it takes no more.
-    pub held_back: bool,
+    /// The row from which on rows wait because it takes no more, if it takes no more.
+    pub held_back: Option<Seq>,
     /// The walk of this message.
     pub flight: Option<Flight>,
 }
@@ -72,6 +77,12 @@ impl Life {
             said.push_str(&format!(
                 " Something else under the same id was refused: {}.",
                 told(*code)
+            ));
+        }
+        if self.left_out > 0 {
+            said.push_str(&format!(
+                " ({} moments in the middle of its life are not shown.)",
+                self.left_out
             ));
         }
         if self.lost > 0 {
@@ -103,18 +114,8 @@ impl Life {
         self.waiting(accepted_ms, now)
     }
 
+    /// A signal, or a text of an operator, which is relayed and never stored; or something that was refused.
     fn never_accepted(&self) -> String {
-        match self.last(|step| matches!(step, Step::Refused { .. })) {
-            Some((_, Step::Refused { code })) => format!(
-                "Refused: the sender was told {}. Nothing of it was stored.",
-                told(*code)
-            ),
-            _ => self.signal(),
-        }
-    }
-
-    /// A signal, or a text of an operator: relayed and never stored.
-    fn signal(&self) -> String {
         if let Some((at, did)) = self.first_ack() {
             let copies = self.copies(did, at);
             return format!(
@@ -129,10 +130,18 @@ impl Life {
                 nth_copy(copies)
             );
         }
-        match self.last(|step| matches!(step, Step::Parked { .. })) {
-            Some((_, Step::Parked { did, attempts, .. })) => format!(
+        if let Some((_, Step::Parked { did, attempts, .. })) =
+            self.last(|step| matches!(step, Step::Parked { .. }))
+        {
+            return format!(
                 "Lost, as a signal may be: {} to {did}, none acknowledged, and it was never stored.",
                 copies(*attempts)
+            );
+        }
+        match self.last(|step| matches!(step, Step::Refused { .. })) {
+            Some((_, Step::Refused { code })) => format!(
+                "Refused: the sender was told {}. Nothing of it was stored.",
+                told(*code)
             ),
             _ => "Nothing is known of it: it never came, or it is older than what is kept."
                 .to_string(),
@@ -146,7 +155,7 @@ impl Life {
             0 => format!(
                 "Delivered: {did} fetched it and acknowledged it {took} after it was accepted."
             ),
-            1 if !self.waited(did) => format!(
+            1 if !self.waited(did, accepted_ms) => format!(
                 "Delivered at once: {did} acknowledged the first copy {took} after it was accepted."
             ),
             1 => format!(
@@ -214,7 +223,12 @@ impl Life {
         if let Some(device) = self.devices.iter().find(|d| self.is_jammed(&d.did)) {
             return self.jammed(&device.did);
         }
-        let held = |device: &&Reader| device.now.is_some_and(|now| now.held_back);
+        let accepted = self.accepted.or_else(|| self.written_acceptance());
+        let seq = accepted.map(|(_, seq)| seq);
+        let held = |device: &&Reader| {
+            let from = device.now.and_then(|now| now.held_back);
+            from.is_some_and(|from| seq >= Some(from)) && self.copies(&device.did, u64::MAX) == 0
+        };
         if let Some(device) = self.devices.iter().find(held) {
             return format!(
                 "Held back: {} is connected and takes no more: {} messages before this one are on their way to it and not acknowledged. It comes when those are.",
@@ -222,31 +236,42 @@ impl Life {
                 device.now.map_or(0, |now| now.walking)
             );
         }
+        let parked = self.last(|step| matches!(step, Step::Parked { .. }));
         if let Some((
             _,
             Step::Parked {
                 did,
                 attempts,
-                used_up,
+                cause,
             },
-        )) = self.last(|step| matches!(step, Step::Parked { .. }))
+        )) = parked
         {
-            let why = match used_up {
-                true => format!(
-                    "{} went to {did} and none was acknowledged",
-                    copies(*attempts)
+            let copies = copies(*attempts);
+            let why = match cause {
+                Cause::UsedUp => format!("{copies} went to {did} and none was acknowledged"),
+                Cause::Disconnected => format!(
+                    "the connection of {did} ended{} after {copies} without an acknowledgement",
+                    self.how_it_left(did)
                 ),
-                false => format!(
-                    "the connection of {did} ended{} after {} without an acknowledgement",
-                    self.how_it_left(did),
-                    copies(*attempts)
-                ),
+                Cause::Operator => {
+                    format!("an operator ended its delivery to {did} after {copies}")
+                }
             };
             return format!("Parked: {why}. It waits in the inbox for the next login or SYNC.");
         }
         if self.devices.iter().any(|device| device.now.is_some()) {
             return "Accepted: a device of the reader is connected and will pull it.".into();
         }
+        if let Some((_, Step::Sent { did, .. })) = self.last(|s| matches!(s, Step::Sent { .. })) {
+            return format!(
+                "Interrupted: {} went to {did}, and then its process or the server ended. It waits in the inbox for the next login or SYNC.",
+                copies(self.copies(did, u64::MAX))
+            );
+        }
+        let why = match self.has(|step| *step == Step::Alone) {
+            true => "no device was connected when it was accepted",
+            false => "no device is connected, and none got it when it was accepted",
+        };
         let last = self.devices.iter().filter_map(|device| {
             Some((
                 device
@@ -257,7 +282,7 @@ impl Life {
         });
         match last.max() {
             Some((seen, did)) => format!(
-                "The reader is offline: no device was connected when it was accepted {} ago; {did} was seen last, {} ago. It waits in the inbox.",
+                "The reader is offline: {why} {} ago; {did} was seen last, {} ago. It waits in the inbox.",
                 span(now.saturating_sub(accepted_ms)),
                 span(now.saturating_sub(seen))
             ),
@@ -282,10 +307,18 @@ impl Life {
         }
     }
 
-    /// Whether that device was due a copy that could not be written because of those before it.
+    /// Whether that device was due a copy that could not be written because of those before it, on its last connection.
     fn is_jammed(&self, did: &Did) -> bool {
-        let skipped = self.has(|step| matches!(step, Step::Skipped { did: of, .. } if of == did));
         let device = self.devices.iter().find(|device| device.did == *did);
+        let turns = device.into_iter().flat_map(|device| &device.turns);
+        let came = turns.filter(|(_, turn)| *turn == Turn::Came);
+        let came = came.map(|(at, _)| *at).max().unwrap_or(0);
+        let is_of = |(at, step): &&(u64, Step)| match step {
+            Step::Sent { did: of, .. } | Step::Skipped { did: of, .. } => *at >= came && of == did,
+            _ => false,
+        };
+        let last = self.steps.iter().rfind(is_of);
+        let skipped = last.is_some_and(|(_, step)| matches!(step, Step::Skipped { .. }));
         let waits = device.and_then(|device| device.now);
         // One that is connected and has an empty outbox again is not jammed any more.
         skipped && waits.is_none_or(|now| now.queued > 0)
@@ -354,16 +387,16 @@ impl Life {
             .count()
     }
 
-    /// Whether the message was parked, or nobody was there, before that device got it.
-    fn waited(&self, did: &Did) -> bool {
-        let first = self
-            .steps
-            .iter()
-            .position(|(_, step)| matches!(step, Step::Sent { did: of, .. } if of == did));
-        let before = &self.steps[..first.unwrap_or(0)];
-        before
-            .iter()
-            .any(|(_, step)| matches!(step, Step::Alone | Step::Parked { .. }))
+    /// Whether that device got it later than at once: nobody was there, or it stood behind others.
+    fn waited(&self, did: &Did, accepted_ms: u64) -> bool {
+        let is_first =
+            |(_, step): &(u64, Step)| matches!(step, Step::Sent { did: of, .. } if of == did);
+        let Some(first) = self.steps.iter().position(is_first) else {
+            return false;
+        };
+        let is_wait = |step: &Step| matches!(step, Step::Alone | Step::Parked { .. });
+        self.steps[first].0 > accepted_ms + AT_ONCE_MS
+            || self.steps[..first].iter().any(|(_, step)| is_wait(step))
     }
 
     fn has(&self, like: impl Fn(&Step) -> bool) -> bool {
@@ -403,7 +436,15 @@ fn ordinal(number: u32) -> String {
         .and_then(|number| WORDS.get(number.checked_sub(1)?));
     match word {
         Some(word) => (*word).to_string(),
-        None => format!("{number}th"),
+        None => {
+            let end = match (number % 10, number % 100) {
+                (1, rest) if rest != 11 => "st",
+                (2, rest) if rest != 12 => "nd",
+                (3, rest) if rest != 13 => "rd",
+                _ => "th",
+            };
+            format!("{number}{end}")
+        }
     }
 }
 
@@ -449,6 +490,7 @@ mod tests {
             devices,
             ttl_ms: 60_000,
             lost: 0,
+            left_out: 0,
         }
     }
 
@@ -482,7 +524,7 @@ mod tests {
     fn a_message_behind_a_full_window_is_held_back() {
         let connected = Connected {
             walking: 64,
-            held_back: true,
+            held_back: Some(7),
             ..Connected::default()
         };
         let said = life(Vec::new(), vec![phone(Some(connected))]).verdict(3000);
@@ -494,13 +536,13 @@ mod tests {
 
     #[test]
     fn a_schedule_that_was_used_up_is_not_a_connection_that_ended() {
-        let parked = |used_up| Step::Parked {
+        let parked = |cause| Step::Parked {
             did: did("phone"),
             attempts: 7,
-            used_up,
+            cause,
         };
         let said = life(
-            vec![(1001, sent(1)), (16_000, parked(true))],
+            vec![(1001, sent(1)), (16_000, parked(Cause::UsedUp))],
             vec![phone(None)],
         )
         .verdict(20_000);
@@ -510,7 +552,11 @@ mod tests {
         );
         let mut left = phone(None);
         left.turns = vec![(900, Turn::Came), (1500, Turn::Left { close: Some(4051) })];
-        let said = life(vec![(1001, sent(1)), (1500, parked(false))], vec![left]).verdict(20_000);
+        let said = life(
+            vec![(1001, sent(1)), (1500, parked(Cause::Disconnected))],
+            vec![left],
+        )
+        .verdict(20_000);
         assert!(
             said.starts_with("Parked: the connection of phone ended (4051, "),
             "{said}"

@@ -67,8 +67,8 @@ pub enum Step {
         did: Did,
         /// Copies that were due.
         attempts: u32,
-        /// Whether all copies of the schedule had left; otherwise the connection ended.
-        used_up: bool,
+        /// Why.
+        cause: Cause,
     },
     /// The acknowledgement of a device is durable.
     Acked {
@@ -84,6 +84,17 @@ pub enum Step {
     Redelivered,
     /// An operator had it expire.
     Expired,
+}
+
+/// Why a delivery came to its end without an acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// All copies of the schedule had left.
+    UsedUp,
+    /// The connection ended.
+    Disconnected,
+    /// An operator ended it.
+    Operator,
 }
 
 /// What happens to a device.

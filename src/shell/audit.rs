@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-/// The name of the file in `store.path`.
-pub const FILE: &str = "audit.log";
+use super::Role;
+
+/// The names of the files in `store.path`: who only looks has one of its own, and cannot push an operator's lines out.
+pub const FILES: [&str; 2] = ["audit.log", "audit-read.log"];
 /// A file of so many bytes is put aside, and a new one is begun.
 const FILE_MAX: u64 = 16 << 20;
 /// A shorter token hides nothing, and stands in every other word.
@@ -42,7 +44,7 @@ pub struct Line<'a> {
 
 /// The log.
 pub struct Audit {
-    file: Option<Mutex<Kept>>,
+    files: Option<[Mutex<Kept>; 2]>,
 }
 
 struct Kept {
@@ -55,24 +57,21 @@ impl Audit {
     /// Goes on with the log in this directory; without one, lines go to the server's own log.
     pub fn open(dir: Option<&Path>) -> io::Result<Audit> {
         let Some(dir) = dir else {
-            return Ok(Audit { file: None });
+            return Ok(Audit { files: None });
         };
-        let path = dir.join(FILE);
-        let file = append_to(&path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Audit {
-            file: Some(Mutex::new(Kept { path, file, bytes })),
-        })
+        let [operators, readers] = FILES.map(|name| Kept::open(dir.join(name)));
+        let files = [Mutex::new(operators?), Mutex::new(readers?)];
+        Ok(Audit { files: Some(files) })
     }
 
     /// Writes a line. One that cannot be written goes to the server's own log, so that none is lost without a word.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, role: Role, line: &Line<'_>) {
         let Ok(mut text) = serde_json::to_string(line) else {
             return;
         };
         text.push('\n');
-        let written = match &self.file {
-            Some(kept) => kept.lock().write(&text),
+        let written = match &self.files {
+            Some(files) => files[role as usize].lock().write(&text),
             None => Err(io::Error::other("the store is in memory")),
         };
         if let Err(error) = written {
@@ -82,6 +81,12 @@ impl Audit {
 }
 
 impl Kept {
+    fn open(path: PathBuf) -> io::Result<Kept> {
+        let file = append_to(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Kept { path, file, bytes })
+    }
+
     fn write(&mut self, text: &str) -> io::Result<()> {
         if self.bytes + text.len() as u64 > FILE_MAX && self.bytes > 0 {
             self.roll()?;
@@ -190,14 +195,18 @@ mod tests {
         let audit = Audit::open(Some(dir.path())).unwrap();
         let long = "x".repeat(1 << 20);
         for _ in 0..(KEPT + 3) * 17 {
-            audit.write(&line(&long));
+            audit.write(Role::Reader, &line(&long));
         }
         let mut names: Vec<String> = fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        let expected = ["", ".1", ".2", ".3", ".4"].map(|end| format!("{FILE}{end}"));
+        let [operators, readers] = FILES;
+        let mut expected: Vec<String> = ["", ".1", ".2", ".3", ".4"]
+            .map(|end| format!("{readers}{end}"))
+            .into();
+        expected.push(operators.to_string());
         assert_eq!(names, expected);
         let total: u64 = names
             .iter()

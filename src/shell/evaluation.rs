@@ -5,9 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::erl::eval::Limits;
+use crate::erl::eval::{Host as _, Limits};
 use crate::erl::lib;
 use crate::erl::print::{Style, styled};
 use crate::erl::session::Session;
@@ -19,22 +23,20 @@ use super::{Role, Shell};
 
 /// The longest text that is evaluated, bytes.
 pub const TEXT_MAX: usize = 64 << 10;
-/// Evaluations at once.
-pub const AT_ONCE: usize = 32;
+/// Evaluations of operators at once, and of those who only look: they must not keep an operator out.
+pub const AT_ONCE: [usize; 2] = [24, 8];
 /// What one evaluation may use; its time is a setting.
 const LIMITS: Limits = Limits {
     steps: 20_000_000,
-    elements: 8_000_000,
+    elements: 600_000,
     nesting: 4_000,
 };
 /// Enough for that nesting in a build without optimisation.
 const STACK: usize = 64 << 20;
-/// The least that the system schedules.
-const LOWEST_PRIORITY: i32 = 19;
 /// How much of one value is shown, bytes.
 const VALUE_MAX: usize = 256 << 10;
-/// How much of a text, and of an error, the audit log keeps, bytes.
-const LOGGED: usize = 4096;
+/// How much of an error, and of each change, the audit log keeps, bytes. Texts are kept whole.
+const LOGGED: usize = 1024;
 
 /// What is to be evaluated.
 pub struct Task {
@@ -71,8 +73,11 @@ pub enum NotDone {
     #[error(transparent)]
     Occupied(#[from] Occupied),
     /// There are too many.
-    #[error("32 evaluations are at work, and there is no room for another")]
+    #[error("too many evaluations are at work")]
     Busy,
+    /// The server goes down.
+    #[error("the server is going down")]
+    Draining,
     /// There is no thread for it.
     #[error("the server cannot start another thread")]
     NoThread,
@@ -87,7 +92,11 @@ pub fn begin(
     if task.text.len() > TEXT_MAX {
         return Err(NotDone::TooLong(task.text.len()));
     }
-    let turn = shell.turns.clone().try_acquire_owned();
+    if shell.state.is_draining() {
+        return Err(NotDone::Draining);
+    }
+    let turns = &shell.turns[task.seat.role as usize];
+    let turn = turns.clone().try_acquire_owned();
     let turn = turn.map_err(|_| NotDone::Busy)?;
     let session = task.seat.take(shell.state.services.clock.now_ms())?;
     let (done, answer) = oneshot::channel();
@@ -97,8 +106,7 @@ pub fn begin(
         .name("shell".into())
         .stack_size(STACK);
     let spawned = thread.spawn(move || {
-        // A wish: where it is not granted, the budget still holds.
-        let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
+        lower_priority();
         run(&shell, task, session, print, done, turn);
     });
     match spawned {
@@ -108,6 +116,17 @@ pub fn begin(
             seat.give_back(Session::default());
             Err(NotDone::NoThread)
         }
+    }
+}
+
+/// Has this thread run only when no other has anything to do. A merely low priority (nice) would not do: who wakes up does
+/// not take the processor from it at once, and a message passes several threads.
+fn lower_priority() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let lowered = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    // Where it is not granted, the budget still holds.
+    if let Err(error) = lowered {
+        log::debug!("an evaluation runs at the priority of the server: {error:?}");
     }
 }
 
@@ -155,12 +174,10 @@ fn evaluate(
         LIMITS,
         &mut |sentence| match sentence.result {
             Ok(value) => {
-                let style = Style {
-                    depth: None,
-                    ..Style::shell(0)
-                };
-                let shown = styled(&value, style.within(VALUE_MAX));
-                (print.borrow_mut())(&format!("{shown}\n"));
+                let most = VALUE_MAX.min(host.room());
+                let shown = styled(&value, Style::whole(0).within(most));
+                // Where there is no room left, the next sentence is not begun.
+                let _ = host.print(&format!("{shown}\n"));
                 outcome.value = Some(shown);
             }
             Err(failure) => {
@@ -180,26 +197,30 @@ fn note(shell: &Shell, task: &Task, at: u64, took: Duration, outcome: &Done, cha
     let state = &shell.state;
     let keys = state.secrets();
     // A secret that was cut in two would not be found.
-    let clean = |text: &str| cut(without_secrets(text, &keys));
+    let whole = |text: &str| without_secrets(text, &keys);
+    let clean = |text: &str| cut(whole(text));
     let changes: Vec<String> = changes.iter().map(|change| clean(change)).collect();
     let error = outcome
         .error
         .as_deref()
         .and_then(|error| error.lines().next());
     let error = error.map(clean);
-    shell.audit.write(&Line {
-        at,
-        who: task.seat.role.name(),
-        address: &task.address,
-        session: &task.seat.name,
-        text: &clean(&task.text),
-        dry_run: task.dry_run,
-        changes: &changes,
-        outcome: error.as_deref().unwrap_or("ok"),
-        took_ms: took.as_millis() as u64,
-    });
+    shell.audit.write(
+        task.seat.role,
+        &Line {
+            at,
+            who: task.seat.role.name(),
+            address: &task.address,
+            session: &whole(&task.seat.name),
+            text: &whole(&task.text),
+            dry_run: task.dry_run,
+            changes: &changes,
+            outcome: error.as_deref().unwrap_or("ok"),
+            took_ms: took.as_millis() as u64,
+        },
+    );
     if task.seat.role == Role::Operator && !changes.is_empty() && !task.dry_run {
-        log::info!("operator at {}: {}", task.address, changes.join("; "));
+        log::info!("operator at {}: {changes:?}", task.address);
     }
 }
 

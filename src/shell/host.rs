@@ -18,6 +18,8 @@ use super::{Call, Role, Shell};
 
 /// What one evaluation may print, bytes.
 pub const OUTPUT_MAX: usize = 1 << 20;
+/// Changes of one evaluation that are told one by one.
+const CHANGES_MAX: usize = 100;
 /// How long a look at the budget may be put off by a wait.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -31,6 +33,7 @@ pub struct Host<'a> {
     print: &'a RefCell<dyn FnMut(&str)>,
     printed: Cell<usize>,
     changes: RefCell<Vec<String>>,
+    more_changes: Cell<usize>,
 }
 
 impl<'a> Host<'a> {
@@ -52,12 +55,31 @@ impl<'a> Host<'a> {
             print,
             printed: Cell::new(0),
             changes: RefCell::default(),
+            more_changes: Cell::new(0),
         }
     }
 
-    /// What was changed, or would have been.
+    /// What was changed, or would have been: the first of it, and how much more there was.
     pub fn into_changes(self) -> Vec<String> {
-        self.changes.into_inner()
+        let mut changes = self.changes.into_inner();
+        let more = self.more_changes.get();
+        if more > 0 {
+            changes.push(format!("and {more} more"));
+        }
+        changes
+    }
+
+    fn note(&self, change: String) {
+        let mut changes = self.changes.borrow_mut();
+        match changes.len() < CHANGES_MAX {
+            true => changes.push(change),
+            false => self.more_changes.set(self.more_changes.get() + 1),
+        }
+    }
+
+    /// How much may still be printed, bytes.
+    pub fn room(&self) -> usize {
+        OUTPUT_MAX.saturating_sub(self.printed.get())
     }
 
     fn run(
@@ -96,12 +118,16 @@ impl<'a> Host<'a> {
     fn carry_out(&self, call: &mut Call<'_>, plan: Plan) -> Result<Term, Raised> {
         let Plan { says, run } = plan;
         if self.dry_run {
-            self.changes.borrow_mut().push(format!("would {says}"));
+            self.note(format!("would {says}"));
             self.print(&format!("dry run: would {says}\n"))?;
             return Ok(Term::tuple([Term::atom("dry_run"), text(&says)]));
         }
-        self.changes.borrow_mut().push(says);
-        run(call)
+        let done = run(call);
+        self.note(match &done {
+            Ok(_) => says,
+            Err(_) => format!("{says} (which failed)"),
+        });
+        done
     }
 }
 
@@ -134,7 +160,7 @@ impl World for Host<'_> {
         }
         // To whoever is dead, or would not know what to do with it, a message is lost, as in Erlang.
         match processes::known(&call, number)? {
-            Some(Known::Fixture(_)) => {
+            Some(Known::Fixture(..)) => {
                 let shell = self.shell.clone();
                 let seat = call.ask(async move { shell.seats.find(number) })?;
                 if let Some(seat) = seat {
@@ -225,6 +251,9 @@ impl World for Host<'_> {
     }
 
     fn still(&self) -> Result<(), String> {
+        if self.printed.get() > OUTPUT_MAX {
+            return Err(too_much());
+        }
         if self.seat.is_interrupted() {
             return Err("interrupted".to_string());
         }
@@ -239,14 +268,17 @@ impl World for Host<'_> {
 
     fn print(&self, text: &str) -> Result<(), Raised> {
         let printed = self.printed.get() + text.len();
-        if printed > OUTPUT_MAX {
-            let said = format!("stopped: an evaluation may print {OUTPUT_MAX} bytes");
-            return Err(Raised::Stopped(said));
-        }
         self.printed.set(printed);
+        if printed > OUTPUT_MAX {
+            return Err(Raised::Stopped(too_much()));
+        }
         (self.print.borrow_mut())(text);
         Ok(())
     }
+}
+
+fn too_much() -> String {
+    format!("stopped: an evaluation may print {OUTPUT_MAX} bytes")
 }
 
 /// Stands in for the evaluator where nothing is applied and nothing printed.

@@ -13,8 +13,11 @@ use crate::erl::term::Term;
 
 use super::Role;
 
-/// Sessions at once; beyond it the one that was idle for longest has to go.
-pub const SEATS_MAX: usize = 64;
+/// Sessions of operators at once, and of those who only look; beyond it the one of its sort that was idle for longest has to
+/// go.
+pub const SEATS_MAX: [usize; 2] = [48, 16];
+/// Stands in the names of sessions that have none: no name that somebody gives has it.
+const UNNAMED: char = '~';
 /// Messages that wait for one shell; one more is dropped, as the oldest is the one that is asked for.
 const MAILBOX_MAX: usize = 1000;
 /// The longest name of a session, bytes.
@@ -52,7 +55,7 @@ pub enum NoSeat {
     #[error("the name of a session is 1 to 64 letters, digits, '-', '_' and '.'")]
     BadName,
     /// All are in use.
-    #[error("64 sessions are in use, and there is no room for another")]
+    #[error("too many sessions are in use")]
     Full,
 }
 
@@ -177,9 +180,12 @@ impl Fixture for Seat {
         self.mailbox.lock().len()
     }
 
-    fn end(&self) -> bool {
-        self.interrupt();
+    fn is_endable(&self) -> bool {
         true
+    }
+
+    fn end(&self) {
+        self.interrupt();
     }
 }
 
@@ -199,16 +205,27 @@ impl Seats {
         processes: &Processes,
         now_ms: u64,
     ) -> Result<Arc<Seat>, NoSeat> {
-        if !is_name(name) {
-            return Err(NoSeat::BadName);
+        match is_name(name) {
+            true => self.sit(role, name, processes, now_ms),
+            false => Err(NoSeat::BadName),
         }
+    }
+
+    fn sit(
+        &self,
+        role: Role,
+        name: &str,
+        processes: &Processes,
+        now_ms: u64,
+    ) -> Result<Arc<Seat>, NoSeat> {
         let mut seats = self.by_name.lock();
         if let Some(seat) = seats.get(&(role, name.to_string())) {
             seat.visitors.fetch_add(1, Ordering::AcqRel);
             return Ok(seat.clone());
         }
-        if seats.len() >= SEATS_MAX {
-            let idle = seats.values().filter(|seat| seat.is_free());
+        let own = || seats.values().filter(|seat| seat.role == role);
+        if own().count() >= SEATS_MAX[role as usize] {
+            let idle = own().filter(|seat| seat.is_free());
             let idlest = idle.max_by_key(|seat| seat.idle_ms(now_ms));
             let Some(idlest) = idlest.cloned() else {
                 return Err(NoSeat::Full);
@@ -231,7 +248,7 @@ impl Seats {
         now_ms: u64,
     ) -> Result<Arc<Seat>, NoSeat> {
         let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
-        self.seat(role, &format!("unnamed.{number}"), processes, now_ms)
+        self.sit(role, &format!("{UNNAMED}{number}"), processes, now_ms)
     }
 
     /// Ends a session that nobody will come back to.

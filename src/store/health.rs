@@ -1,5 +1,6 @@
 //! Whether the store takes messages, and if not, why: the committer and the watch over the disk each have their say.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -17,6 +18,8 @@ pub struct WeakHealth(Weak<Inner>);
 #[derive(Debug)]
 struct Inner {
     troubles: Mutex<Troubles>,
+    /// Asked for every batch, so without the lock.
+    is_nearly_full: AtomicBool,
     metrics: Metrics,
 }
 
@@ -32,6 +35,7 @@ impl Health {
         metrics.store_ready(true);
         Health(Arc::new(Inner {
             troubles: Mutex::default(),
+            is_nearly_full: AtomicBool::new(false),
             metrics,
         }))
     }
@@ -47,7 +51,7 @@ impl Health {
 
     /// Whether there is too little room for new messages.
     pub fn is_nearly_full(&self) -> bool {
-        self.0.troubles.lock().space.is_some()
+        self.0.is_nearly_full.load(Ordering::Acquire)
     }
 
     /// Notes why the engine takes nothing, or that it works.
@@ -68,6 +72,10 @@ impl Health {
     fn note(&self, change: impl FnOnce(&mut Troubles)) {
         let mut troubles = self.0.troubles.lock();
         change(&mut troubles);
+        let is_nearly_full = troubles.space.is_some();
+        self.0
+            .is_nearly_full
+            .store(is_nearly_full, Ordering::Release);
         let well = troubles.engine.is_none() && troubles.space.is_none();
         self.0.metrics.store_ready(well);
     }

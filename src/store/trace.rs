@@ -155,10 +155,20 @@ impl Tracer {
         keys: &[u64],
         visit: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Found, TraceError> {
+        self.flush()?;
+        self.find_written(keys, visit)
+    }
+
+    /// The same among what is written by now: soon after a [`Tracer::find`] that is nearly everything, and each flush makes a
+    /// block of its own.
+    pub fn find_written(
+        &self,
+        keys: &[u64],
+        visit: &mut dyn FnMut(u64, &[u8]),
+    ) -> Result<Found, TraceError> {
         let Some(running) = &self.0 else {
             return Ok(Found::default());
         };
-        self.flush()?;
         let Shared {
             shards, shelf, now, ..
         } = &*running.shared;

@@ -11,7 +11,6 @@ async fn what_never_ends_is_stopped_and_says_so() {
     let server = Server::start(&["shell.eval_ms=300"]).await;
     for endless in [
         "L = fun L() -> L() end, L().",
-        "[X || X <- lists:seq(1, 3000), _ <- lists:seq(1, 3000), _ <- lists:seq(1, 3000)].",
         "catch (fun L() -> L() end)().",
         "try (fun L() -> L() end)() catch _:_ -> caught end.",
         "receive never -> ok end.",
@@ -22,6 +21,10 @@ async fn what_never_ends_is_stopped_and_says_so() {
             "{endless}\n{error}"
         );
     }
+    let endless =
+        "[X || X <- lists:seq(1, 3000), _ <- lists:seq(1, 3000), _ <- lists:seq(1, 3000)].";
+    let error = server.raises(endless).await;
+    assert!(error.starts_with("* stopped"), "{error}");
     assert_eq!(server.value("1 + 1.").await, "2");
 }
 
@@ -98,7 +101,7 @@ async fn a_named_session_keeps_its_variables_and_another_does_not_see_them() {
     let shells =
         "length([x || #{kind := shell} <- [maps:from_list(process_info(P)) || P <- processes()]]).";
     let shells: usize = server.value(shells).await.parse().unwrap();
-    assert!(shells <= 64, "{shells} sessions");
+    assert!(shells <= 48, "{shells} sessions");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::machine::device::{Carried, Slot, View};
 use crate::machine::ranges::Ranges;
+use crate::message::trace::Cause;
 
 use super::Device;
 
@@ -105,7 +106,7 @@ impl Device {
             Order::Text(text) => self.machine.text(text),
             Order::Halt(slot) => {
                 if let Some(running) = self.deliveries.remove(&slot) {
-                    self.note_parked(&running.carried, running.attempts, false);
+                    self.note_parked(&running.carried, running.attempts, Cause::Operator);
                     if !self.trips.contains_key(&slot) {
                         self.services.metrics.parked(1);
                     }

@@ -1,97 +1,26 @@
 //! What is wrong with which argument: `*** argument 1: not an atom`.
 
+mod format;
+mod kind;
+mod signature;
+
 use crate::erl::function::Called;
-use crate::erl::term::{Fun, Term};
+use crate::erl::term::Term;
 
-/// What an argument has to be.
-#[derive(Clone, Copy)]
-enum Kind {
-    Any,
-    Atom,
-    Binary,
-    Bits,
-    Fun(usize),
-    Integer,
-    IoData,
-    IoList,
-    List,
-    NonEmpty,
-    Map,
-    MapOrIterator,
-    Number,
-    Pid,
-    Sized,
-    Tuple,
-}
-
-use Kind::{
-    Any, Atom, Binary, Bits, Fun as AFun, Integer, IoData, IoList, List, Map, MapOrIterator,
-    NonEmpty, Number, Pid, Sized, Tuple,
-};
-
-/// Functions and what their arguments have to be.
-const SIGNATURES: &[(&str, &str, &[Kind])] = &[
-    ("erlang", "abs", &[Number]),
-    ("erlang", "apply", &[Atom, Atom, List]),
-    ("erlang", "atom_to_binary", &[Atom]),
-    ("erlang", "atom_to_list", &[Atom]),
-    ("erlang", "binary_to_float", &[Binary]),
-    ("erlang", "binary_to_integer", &[Binary]),
-    ("erlang", "binary_to_list", &[Binary]),
-    ("erlang", "bit_size", &[Bits]),
-    ("erlang", "bitstring_to_list", &[Bits]),
-    ("erlang", "byte_size", &[Bits]),
-    ("erlang", "ceil", &[Number]),
-    ("erlang", "element", &[Integer, Tuple]),
-    ("erlang", "float", &[Number]),
-    ("erlang", "floor", &[Number]),
-    ("erlang", "hd", &[NonEmpty]),
-    ("erlang", "integer_to_binary", &[Integer]),
-    ("erlang", "integer_to_list", &[Integer]),
-    ("erlang", "iolist_size", &[IoData]),
-    ("erlang", "iolist_to_binary", &[IoData]),
-    ("erlang", "is_process_alive", &[Pid]),
-    ("erlang", "length", &[List]),
-    ("erlang", "list_to_atom", &[List]),
-    ("erlang", "list_to_binary", &[IoList]),
-    ("erlang", "list_to_float", &[List]),
-    ("erlang", "list_to_integer", &[List]),
-    ("erlang", "list_to_tuple", &[List]),
-    ("erlang", "map_get", &[Any, Map]),
-    ("erlang", "map_size", &[Map]),
-    ("erlang", "process_info", &[Pid]),
-    ("erlang", "process_info", &[Pid, Any]),
-    ("erlang", "round", &[Number]),
-    ("erlang", "setelement", &[Integer, Tuple, Any]),
-    ("erlang", "size", &[Sized]),
-    ("erlang", "tl", &[NonEmpty]),
-    ("erlang", "trunc", &[Number]),
-    ("erlang", "tuple_size", &[Tuple]),
-    ("erlang", "tuple_to_list", &[Tuple]),
-    ("erlang", "whereis", &[Atom]),
-    ("maps", "filter", &[AFun(2), MapOrIterator]),
-    ("maps", "find", &[Any, Map]),
-    ("maps", "fold", &[AFun(3), Any, MapOrIterator]),
-    ("maps", "from_list", &[List]),
-    ("maps", "get", &[Any, Map]),
-    ("maps", "get", &[Any, Map, Any]),
-    ("maps", "is_key", &[Any, Map]),
-    ("maps", "keys", &[Map]),
-    ("maps", "map", &[AFun(2), MapOrIterator]),
-    ("maps", "merge", &[Map, Map]),
-    ("maps", "put", &[Any, Any, Map]),
-    ("maps", "remove", &[Any, Map]),
-    ("maps", "size", &[Map]),
-    ("maps", "take", &[Any, Map]),
-    ("maps", "to_list", &[Map]),
-    ("maps", "update", &[Any, Any, Map]),
-    ("maps", "values", &[Map]),
-    ("maps", "with", &[List, Map]),
-    ("maps", "without", &[List, Map]),
-];
+/// An argument, counted from 1, and what is wrong with it.
+type Fault = (usize, String);
 
 /// The lines of hints for a call that failed; none if there is nothing to say for certain.
 pub(super) fn hints(reason: &Term, called: &Called) -> String {
+    let lines = faults(reason, called).into_iter();
+    let lines = lines.map(|(number, phrase)| format!("\n        *** argument {number}: {phrase}"));
+    lines.collect()
+}
+
+fn faults(reason: &Term, called: &Called) -> Vec<Fault> {
+    if reason.is_atom("system_limit") {
+        return Vec::new();
+    }
     let module = called
         .module
         .as_ref()
@@ -101,103 +30,86 @@ pub(super) fn hints(reason: &Term, called: &Called) -> String {
         && tag.is_atom("badkey")
         && last.as_map().is_some()
     {
-        return missing_key(name).to_string();
+        return vec![missing_key(name)];
     }
-    let mut signatures = SIGNATURES.iter();
-    let found = signatures
-        .find(|(of, function, kinds)| (*of, *function, kinds.len()) == (module, name, args.len()));
-    let Some((_, _, kinds)) = found else {
-        return String::new();
+    if module == "io" && matches!(name, "format" | "fwrite") {
+        return format::faults(args);
+    }
+    let Some(kinds) = signature::signature(module, name, args.len()) else {
+        return Vec::new();
     };
-    let mut lines = String::new();
-    for (index, (kind, arg)) in kinds.iter().zip(args).enumerate() {
-        if !kind.admits(arg) {
-            let (number, phrase) = (index + 1, kind.phrase());
-            lines.push_str(&format!("\n        *** argument {number}: {phrase}"));
-        }
+    let wrong = kinds.iter().zip(args).enumerate();
+    let wrong = wrong.filter_map(|(index, (kind, arg))| Some((index + 1, kind.fault(arg)?.into())));
+    let wrong: Vec<Fault> = wrong.collect();
+    if !wrong.is_empty() {
+        return wrong;
     }
-    if lines.is_empty() {
-        lines.push_str(otherwise(name));
-    }
-    lines
+    let otherwise = otherwise(module, name, args);
+    let otherwise = otherwise.map(|(number, phrase)| (number, phrase.to_string()));
+    otherwise.into_iter().collect()
 }
 
-fn missing_key(name: &str) -> &'static str {
+fn missing_key(name: &str) -> Fault {
     match name {
         // Erlang says so of a key that is missing.
-        "update" => "\n        *** argument 3: not a map",
-        _ => "\n        *** argument 1: not present in map",
+        "update" => (3, "not a map".to_string()),
+        _ => (1, "not present in map".to_string()),
     }
 }
 
 /// What is wrong with arguments of the right types.
-fn otherwise(name: &str) -> &'static str {
-    match name {
-        "element" | "setelement" => "\n        *** argument 1: out of range",
-        "list_to_integer" | "binary_to_integer" => {
-            "\n        *** argument 1: not a textual representation of an integer"
+fn otherwise(module: &str, name: &str, args: &[Term]) -> Option<(usize, &'static str)> {
+    let out_of_range = "out of range";
+    Some(match (module, name, args) {
+        (_, "element" | "setelement" | "delete_element" | "insert_element" | "make_tuple", _) => {
+            (1, out_of_range)
         }
-        "list_to_float" | "binary_to_float" => {
-            "\n        *** argument 1: not a textual representation of a float"
+        (_, "list_to_integer" | "binary_to_integer", _) => {
+            (1, "not a textual representation of an integer")
         }
-        "iolist_to_binary" | "iolist_size" => "\n        *** argument 1: not an iodata term",
-        "list_to_binary" => "\n        *** argument 1: not an iolist term",
-        _ => "",
+        (_, "list_to_float" | "binary_to_float", _) => {
+            (1, "not a textual representation of a float")
+        }
+        (_, "list_to_pid", _) => (1, "not a textual representation of a pid"),
+        (_, "iolist_to_binary" | "iolist_size", _) => (1, "not an iodata term"),
+        (_, "list_to_binary", _) => (1, "not an iolist term"),
+        (_, "list_to_atom", _) => (1, "not a list of characters"),
+        (_, "float", _) => (1, "not a number"),
+        // Of these Erlang names the first argument and means the second.
+        (_, "phash2", [_, Term::Int(_) | Term::Big(_)]) => (1, out_of_range),
+        (_, "phash2", _) => (1, "not an integer"),
+        (_, "is_record", [_, _]) => (1, "not an atom"),
+        (_, "fun_info", _) => (2, "invalid item"),
+        (_, "split_binary", _) => (2, out_of_range),
+        (_, "binary_part" | "part", [_, _]) => (2, part(args)),
+        (_, "binary_part" | "part" | "bin_to_list", [bytes, start, _]) => {
+            (2 + usize::from(is_within(bytes, start)), out_of_range)
+        }
+        ("binary", "first" | "last", _) => (1, "a zero-sized binary is not allowed"),
+        ("binary", "decode_hex", [digits]) if digits.as_binary()?.len() % 2 == 1 => {
+            (1, "must contain an even number of bytes")
+        }
+        ("binary", "match" | "matches" | "split", [_, _, _]) => (3, "invalid options"),
+        ("binary", "replace", [_, _, _, _]) => (4, "invalid options"),
+        ("lists", "seq", [_, _, Term::Int(1..) | Term::Big(_)]) => (3, "not a negative increment"),
+        ("lists", "seq", _) => (3, "not a positive increment"),
+        ("math", "fmod", _) => (2, "is outside the domain for this function"),
+        ("math", "acos" | "acosh" | "asin" | "atanh", _)
+        | ("math", "log" | "log10" | "log2" | "sqrt", _) => {
+            (1, "is outside the domain for this function")
+        }
+        _ => return None,
+    })
+}
+
+fn part(args: &[Term]) -> &'static str {
+    match args.get(1).and_then(Term::as_tuple) {
+        Some([Term::Int(_), Term::Int(_)]) => "out of range",
+        _ => "not a valid {Pos,Length} tuple",
     }
 }
 
-impl Kind {
-    fn admits(self, term: &Term) -> bool {
-        match self {
-            Any => true,
-            Atom => matches!(term, Term::Atom(_)),
-            Binary => term.as_binary().is_some(),
-            Bits => matches!(term, Term::Bits(_)),
-            AFun(arity) => match term {
-                Term::Fun(Fun::Local(closure)) => closure.arity == arity,
-                Term::Fun(Fun::Remote { arity: own, .. }) => *own == arity,
-                _ => false,
-            },
-            IoList => matches!(term, Term::Cons(_) | Term::Nil),
-            Sized => matches!(term, Term::Tuple(_) | Term::Bits(_)),
-            Integer => matches!(term, Term::Int(_) | Term::Big(_)),
-            IoData => matches!(term, Term::Cons(_) | Term::Nil | Term::Bits(_)),
-            List => is_proper(term),
-            NonEmpty => matches!(term, Term::Cons(_)),
-            Map | MapOrIterator => matches!(term, Term::Map(_)),
-            Number => matches!(term, Term::Int(_) | Term::Big(_) | Term::Float(_)),
-            Pid => matches!(term, Term::Pid(_)),
-            Tuple => matches!(term, Term::Tuple(_)),
-        }
-    }
-
-    fn phrase(self) -> &'static str {
-        match self {
-            Any => "",
-            Atom => "not an atom",
-            Binary => "not a binary",
-            Bits => "not a bitstring",
-            AFun(3) => "not a fun that takes three arguments",
-            AFun(_) => "not a fun that takes two arguments",
-            Integer => "not an integer",
-            IoData => "not an iodata term",
-            List => "not a list",
-            NonEmpty => "not a nonempty list",
-            Map => "not a map",
-            MapOrIterator => "not a map or an iterator",
-            IoList => "not an iolist term",
-            Sized => "not tuple or binary",
-            Number => "not a number",
-            Pid => "not a pid",
-            Tuple => "not a tuple",
-        }
-    }
-}
-
-fn is_proper(term: &Term) -> bool {
-    let mut rest = term;
-    while let Term::Cons(cons) = rest {
-        rest = cons.tail();
-    }
-    matches!(rest, Term::Nil)
+fn is_within(bytes: &Term, start: &Term) -> bool {
+    let length = bytes.as_binary().map_or(0, <[u8]>::len);
+    matches!(start, Term::Int(start) if usize::try_from(*start).is_ok_and(|start| start <= length))
 }

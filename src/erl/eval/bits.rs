@@ -12,6 +12,7 @@ use reader::Reader;
 use super::{Env, Evaluator, blame, raise};
 use crate::erl::ast::{Expr, Form, Kind, Segment, Type};
 use crate::erl::function::{Machine, Raised};
+use crate::erl::number::to_float;
 use crate::erl::term::{Bits, Term};
 
 /// The largest bit string, in bits; the budget ends before.
@@ -108,7 +109,7 @@ impl Evaluator<'_> {
         fresh: usize,
     ) -> Result<bool, Raised> {
         if let (Kind::Value(wanted), Term::Float(value)) = (&pattern.kind, found)
-            && let Some(wanted) = number::to_float(wanted)
+            && let Some(wanted) = to_float(wanted)
         {
             return Ok(wanted.total_cmp(value).is_eq());
         }
@@ -153,7 +154,7 @@ impl Evaluator<'_> {
                 writer.push_integer(&bytes.ok_or_else(Raised::badarg)?, *size, form.little);
             }
             (Type::Float, Extent::Bits(size)) => {
-                let value = number::to_float(value).ok_or_else(Raised::badarg)?;
+                let value = to_float(value).ok_or_else(Raised::badarg)?;
                 let bytes = number::float_le_bytes(value, *size).ok_or_else(Raised::badarg)?;
                 writer.push_integer(&bytes, *size, form.little);
             }
@@ -231,10 +232,8 @@ fn failed(raised: Raised, number: usize, form: Form, value: Term, extent: &Exten
             let phrase = "the value _ is shorter than the size of the segment";
             ("binary", phrase)
         }
-        (Type::Bits, Term::Bits(_), _) => {
-            let phrase = "the size of the value _ is not a multiple of the unit for the segment";
-            ("binary", phrase)
-        }
+        // Erlang has no more to say of a size that is no multiple of the unit.
+        (Type::Bits, Term::Bits(_), _) => return raised,
         (Type::Bits, _, Extent::Bits(_)) => ("binary", "expected a binary but got: _"),
         (Type::Bits, ..) => return blame(raised, "erlang", "bit_size", vec![value]),
         (Type::Utf8, ..) => (

@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Env, Evaluator, Step, blame, blame_in, code, local, raise, raise_with};
+use super::{Env, Evaluator, Step, blame, code, local, raise, raise_with};
 use crate::erl::ast::{Callee, Expr, Lambda};
 use crate::erl::function::{Machine, Native, Raised};
+use crate::erl::print::{Style, styled};
 use crate::erl::term::{Atom, Closure, Fun, Term};
+use crate::erl::weight;
+
+/// How much is shown of what is no number of a result, in bytes.
+const SHOWN_MAX: usize = 1024;
+
+/// What a fun takes beside its variables, in elements.
+const CLOSURE: usize = 4;
 
 /// What is in a fun of this language.
 #[derive(Debug)]
@@ -44,7 +52,7 @@ impl Evaluator<'_> {
 
     /// Makes a fun of what is written.
     pub(super) fn closure(&mut self, lambda: &Arc<Lambda>, env: &Env) -> Result<Term, Raised> {
-        self.charge(lambda.uses.len() + 1)?;
+        self.charge(lambda.uses.len() + CLOSURE)?;
         let used = lambda.uses.iter();
         let captured = used.filter_map(|name| Some((name.clone(), env.find(name, 0)?.clone())));
         let captured: Vec<(Atom, Term)> = captured.collect();
@@ -152,15 +160,26 @@ impl Evaluator<'_> {
     }
 
     fn call_local(&mut self, name: &Atom, args: Vec<Term>) -> Result<Step, Raised> {
-        if name.as_str() == "v"
-            && let [Term::Int(number)] = args[..]
-        {
-            return self.result(number).map(Step::Done);
+        match (name.as_str(), &args[..]) {
+            ("v", [number]) => return self.result(number).map(Step::Done),
+            ("rp", [value]) => {
+                weight::pay_text(value, self)?;
+                let shown = styled(value, Style::whole(1));
+                self.host.print(&format!("{shown}\n"))?;
+                return Ok(Step::Done(Term::ok()));
+            }
+            // With a variable it is no call but a command of the session.
+            ("f", [_]) => return Err(raise("function_clause").in_call(None, name.clone(), args)),
+            _ => {}
         }
         let args = match self.call_host(None, name, args)? {
             Ok(value) => return Ok(Step::Done(value)),
             Err(args) => args,
         };
+        let native = (self.find)("erlang", name.as_str(), args.len());
+        if native.is_some_and(|native| !native.is_imported()) {
+            return Err(undefined(None, name, args));
+        }
         match self.call_known(&Atom::new("erlang"), name, args)? {
             Ok(step) => Ok(step),
             Err(args) => Err(undefined(None, name, args)),
@@ -198,13 +217,17 @@ impl Evaluator<'_> {
         if module.as_str() == "erlang" {
             match (name.as_str(), &args[..]) {
                 ("self", []) => return Ok(Ok(Step::Done(Term::Pid(self.host.me())))),
-                ("apply", [fun, list]) => match list.as_list() {
-                    Some(given) => return self.apply_value(fun, given).map(Ok),
-                    None => {
-                        let list = vec![list.clone()];
-                        return Err(blame(Raised::badarg(), "erlang", "length", list));
-                    }
-                },
+                ("apply", [fun, list]) => {
+                    let Some(given) = list.as_list() else {
+                        let (name, args) = match fun {
+                            Term::Fun(_) => ("length", vec![list.clone()]),
+                            _ => ("apply", args),
+                        };
+                        return Err(blame(Raised::badarg(), "erlang", name, args));
+                    };
+                    self.charge(given.len())?;
+                    return self.apply_value(fun, given).map(Ok);
+                }
                 ("apply", [Term::Atom(module), Term::Atom(name), list]) => {
                     let Some(given) = list.as_list() else {
                         return Err(blame(Raised::badarg(), "erlang", "apply", args));
@@ -216,12 +239,8 @@ impl Evaluator<'_> {
                     return Err(blame(Raised::badarg(), "erlang", "apply", args));
                 }
                 ("!" | "send", [to, message]) => {
-                    let sent = self.host.send(to, message.clone());
-                    let message = message.clone();
-                    return match sent {
-                        Ok(()) => Ok(Ok(Step::Done(message))),
-                        Err(raised) => Err(blame(raised, "erlang", name.as_str(), args)),
-                    };
+                    let sent = self.send(name.as_str(), to.clone(), message.clone());
+                    return sent.map(|message| Ok(Step::Done(message)));
                 }
                 _ => {}
             }
@@ -249,7 +268,7 @@ impl Evaluator<'_> {
             Ok(Some(value)) => self.checked(value).map(Ok),
             Ok(None) => Ok(Err(args)),
             Err(raised) if from_within => Err(raised),
-            Err(raised) => Err(blame_in(raised, module.cloned(), name.clone(), args)),
+            Err(raised) => Err(raised.in_call(module.cloned(), name.clone(), args)),
         }
     }
 
@@ -259,7 +278,12 @@ impl Evaluator<'_> {
         let raises = native.module == "erlang"
             && matches!(native.name, "error" | "exit" | "throw" | "raise");
         match done {
-            Ok(value) => self.checked(value),
+            Ok(value) => {
+                if matches!(value, Term::Map(_)) {
+                    self.charge(weight::MAP)?;
+                }
+                self.checked(value)
+            }
             Err(raised) if from_within || raises => Err(raised),
             Err(raised) => Err(blame(raised, native.module, native.name, args)),
         }
@@ -277,22 +301,24 @@ impl Evaluator<'_> {
     }
 
     /// `v(N)`: counted from the end if it is negative.
-    fn result(&self, number: i64) -> Result<Term, Raised> {
-        let wanted = if number > 0 {
-            u64::try_from(number).ok()
-        } else {
-            self.sentence.checked_sub(number.unsigned_abs())
+    fn result(&self, number: &Term) -> Result<Term, Raised> {
+        let wanted = match number {
+            Term::Int(back @ ..0) => Term::Int(back.saturating_add_unsigned(self.sentence)),
+            number => number.clone(),
         };
         let mut results = self.results.iter();
-        let found = results.find(|kept| Some(kept.number) == wanted);
+        let found = results.find(|kept| match wanted {
+            Term::Int(wanted) => u64::try_from(wanted) == Ok(kept.number),
+            _ => false,
+        });
         let found = found.map(|kept| kept.value.clone());
         found.ok_or_else(|| {
-            let shown = wanted.unwrap_or_default();
+            let shown = styled(number, Style::pretty(1, 0).unicode().within(SHOWN_MAX));
             Raised::Stopped(format!("{shown}: command not found"))
         })
     }
 }
 
 fn undefined(module: Option<&Atom>, name: &Atom, args: Vec<Term>) -> Raised {
-    blame_in(raise("undef"), module.cloned(), name.clone(), args)
+    raise("undef").in_call(module.cloned(), name.clone(), args)
 }

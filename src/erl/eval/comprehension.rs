@@ -25,7 +25,10 @@ impl Evaluator<'_> {
         let mut made = match all.makes {
             Makes::List(_) => Made::List(Vec::new()),
             Makes::Bits(_) => Made::Bits(Writer::default()),
-            Makes::Map(..) => Made::Map(BTreeMap::new()),
+            Makes::Map(..) => {
+                self.charge(weight::MAP)?;
+                Made::Map(BTreeMap::new())
+            }
         };
         let mark = env.mark();
         let done = self.generate(&all.qualifiers, &all.makes, &mut made, env);
@@ -59,7 +62,6 @@ impl Evaluator<'_> {
             }
             Qualifier::Test(test) => {
                 let value = self.eval(test, env)?;
-                env.rewind(mark);
                 match value.as_atom() {
                     Some("true") => self.nested(|machine| machine.generate(rest, makes, made, env)),
                     Some("false") => Ok(()),

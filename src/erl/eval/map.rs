@@ -37,7 +37,7 @@ impl Evaluator<'_> {
 
     fn entries(&mut self, base: Option<&Term>, more: usize) -> Result<BTreeMap<Key, Term>, Raised> {
         let Some(base) = base else {
-            self.charge(2 * more)?;
+            self.charge(weight::MAP + 2 * more)?;
             return Ok(BTreeMap::new());
         };
         let Some(entries) = base.as_map() else {
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
                 args,
             ));
         };
-        self.charge(2 * (entries.len() + more))?;
+        self.charge(weight::MAP + 2 * (entries.len() + more))?;
         Ok(entries.clone())
     }
 }

@@ -3,7 +3,8 @@
 use num_bigint::BigInt;
 use num_traits::Num;
 
-use super::{Kind, LexError, quoted};
+use super::{Kind, LexError};
+use crate::erl::print;
 use crate::erl::term::Atom;
 
 /// Words that are no atoms unless they are quoted.
@@ -14,10 +15,10 @@ pub(super) const RESERVED: [&str; 27] = [
 ];
 
 /// Longer ones first.
-const SIGNS: [&str; 45] = [
+const SIGNS: [&str; 47] = [
     "=:=", "=/=", "...", "<<", ">>", "<-", "<=", "=<", "=>", ":=", "==", "/=", ">=", "->", "++",
     "--", "||", "::", "..", "??", "(", ")", "{", "}", "[", "]", ",", ";", ":", "=", "<", ">", "+",
-    "-", "*", "/", "|", "!", "#", "?", ".", "@", "&", "^", "~",
+    "-", "*", "/", "|", "!", "#", "?", ".", "@", "&", "^", "~", "`", "\\",
 ];
 
 /// How much of an unterminated text is quoted, in characters.
@@ -116,7 +117,7 @@ impl Lexer<'_> {
         let head: String = self.text[start + 1..].chars().take(QUOTED).collect();
         let message = format!(
             "unterminated {thing} starting with {}",
-            quoted(&head, quote)
+            print::quoted(head.chars(), quote, true)
         );
         Err(LexError {
             at: start,

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::erl::function::{Machine, Raised};
-use crate::erl::number;
-use crate::erl::term::{Fun, Key, Map, Term};
+use crate::erl::number::{self, Op};
+use crate::erl::term::{Atom, Fun, Key, Map, Term};
 
 /// What a native returns.
 pub(super) type Value = Result<Term, Raised>;
@@ -12,6 +12,28 @@ pub(super) type Value = Result<Term, Raised>;
 /// `error:function_clause`: what OTP's own Erlang code raises for arguments of a wrong kind.
 pub(super) fn clause() -> Raised {
     Raised::error(Term::atom("function_clause"))
+}
+
+/// The same in a call of its own, which a function of OTP's makes on the way: its arguments tell how far it came.
+pub(super) fn clause_in(module: &str, name: &str, args: Vec<Term>) -> Raised {
+    clause().in_call(Some(Atom::new(module)), Atom::new(name), args)
+}
+
+/// A sum; an error says what could not be added.
+pub(super) fn sum(machine: &mut dyn Machine, a: &Term, b: &Term) -> Value {
+    operator(machine, Op::Add, a, b)
+}
+
+/// A difference; an error says what could not be subtracted.
+pub(super) fn difference(machine: &mut dyn Machine, a: &Term, b: &Term) -> Value {
+    operator(machine, Op::Subtract, a, b)
+}
+
+fn operator(machine: &mut dyn Machine, op: Op, a: &Term, b: &Term) -> Value {
+    number::binary(op, a, b, machine).map_err(|raised| {
+        let args = vec![a.clone(), b.clone()];
+        raised.in_call(Some(Atom::new("erlang")), Atom::new(op.name()), args)
+    })
 }
 
 /// `error:{Name,Value}`.

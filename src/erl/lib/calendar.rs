@@ -9,6 +9,8 @@ use super::native;
 const DAY: i64 = 86_400;
 /// The days from the year 0 to 1970.
 const UNIX_DAYS: i64 = 719_528;
+/// The seconds from the year 0 to 1970.
+pub(super) const UNIX_SECONDS: i64 = UNIX_DAYS * DAY;
 
 /// What needs no clock.
 pub(super) static TABLE: &[Native] = &[
@@ -61,7 +63,7 @@ pub(super) static TABLE: &[Native] = &[
         1,
         "calendar:gregorian_days_to_date(Days)",
         "The date of a day since the year 0.",
-        |_, a| Ok(date(natural(&a[0])?)),
+        |_, a| Ok(Term::tuple(date(natural(&a[0])?).map(Term::Int))),
     ),
     native(
         "calendar",
@@ -69,7 +71,11 @@ pub(super) static TABLE: &[Native] = &[
         1,
         "calendar:gregorian_seconds_to_datetime(Seconds)",
         "The date and time of a second since the year 0.",
-        |_, a| Ok(datetime(natural(&a[0])?)),
+        |_, a| {
+            Moment::at(natural(&a[0])?)
+                .map(|moment| moment.term())
+                .ok_or_else(clause)
+        },
     ),
     native(
         "calendar",
@@ -127,18 +133,9 @@ pub(super) static TABLE: &[Native] = &[
             let Term::Int(time) = a[0] else {
                 return Err(Raised::badarg());
             };
-            let unit = match a[1].as_atom() {
-                Some("second") => 1,
-                Some("millisecond") => 1000,
-                Some("microsecond") => 1_000_000,
-                Some("nanosecond" | "native") => 1_000_000_000,
-                _ => return Err(Raised::badarg()),
-            };
-            let second = time.div_euclid(unit) + UNIX_DAYS * DAY;
-            match second >= 0 {
-                true => Ok(datetime(second)),
-                false => Err(clause()),
-            }
+            let second = time.div_euclid(unit(&a[1])?).saturating_add(UNIX_SECONDS);
+            let moment = Moment::at(second).ok_or_else(clause)?;
+            Ok(moment.term())
         },
     ),
     native(
@@ -166,6 +163,51 @@ pub(super) static TABLE: &[Native] = &[
         |_, a| is_valid(&Term::tuple(a.to_vec())),
     ),
 ];
+
+/// A date and the time of the day.
+pub(super) struct Moment {
+    /// Year, month and day.
+    pub(super) date: [i64; 3],
+    /// Hour, minute and second.
+    pub(super) clock: [i64; 3],
+}
+
+impl Moment {
+    /// That of a second since the year 0, if no date overflows.
+    pub(super) fn at(second: i64) -> Option<Moment> {
+        natural(&Term::Int(second)).ok()?;
+        let of_day = second % DAY;
+        Some(Moment {
+            date: date(second / DAY),
+            clock: [of_day / 3600, of_day / 60 % 60, of_day % 60],
+        })
+    }
+
+    /// The seconds since the year 0, if there is such a moment.
+    pub(super) fn seconds(&self) -> Option<i64> {
+        let [hour, minute, second] = self.clock;
+        let is_time =
+            (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
+        let days = days(&Term::tuple(self.date.map(Term::Int))).ok()?;
+        is_time.then_some(days * DAY + hour * 3600 + minute * 60 + second)
+    }
+
+    fn term(&self) -> Term {
+        let three = |numbers: [i64; 3]| Term::tuple(numbers.map(Term::Int));
+        Term::tuple([three(self.date), three(self.clock)])
+    }
+}
+
+/// How many of a unit make a second.
+pub(super) fn unit(name: &Term) -> Result<i64, Raised> {
+    match name.as_atom() {
+        Some("second") => Ok(1),
+        Some("millisecond") => Ok(1000),
+        Some("microsecond") => Ok(1_000_000),
+        Some("nanosecond" | "native") => Ok(1_000_000_000),
+        _ => Err(Raised::badarg()),
+    }
+}
 
 fn natural(value: &Term) -> Result<i64, Raised> {
     match value {
@@ -230,7 +272,7 @@ fn is_valid(value: &Term) -> Value {
     Ok(Term::bool(days(value).is_ok()))
 }
 
-fn date(days: i64) -> Term {
+fn date(days: i64) -> [i64; 3] {
     // 400 years have 146097 days: the guess is at most one year too late.
     let mut year = days * 400 / 146_097;
     while year_days(year + 1) <= days {
@@ -246,7 +288,7 @@ fn date(days: i64) -> Term {
         left -= length;
         month += 1;
     }
-    Term::tuple([year, month, left + 1].map(Term::Int))
+    [year, month, left + 1]
 }
 
 fn weekday(value: &Term) -> Value {
@@ -260,8 +302,4 @@ fn seconds(value: &Term) -> Result<i64, Raised> {
 
 fn clock(second: i64) -> Term {
     Term::tuple([second / 3600, second / 60 % 60, second % 60].map(Term::Int))
-}
-
-fn datetime(second: i64) -> Term {
-    Term::tuple([date(second / DAY), clock(second % DAY)])
 }

@@ -4,10 +4,11 @@ use crate::erl::function::{Machine, Native, Raised};
 use crate::erl::term::Term;
 
 use super::args::{Value, Walk, ask, boolean, error_of, fun, list};
-use super::lists::{joined, rows, uniq};
+use super::lists::{joined, uniq};
 use super::native;
+use super::zip::rows;
 
-/// The half of `lists` that takes funs.
+/// What takes funs.
 pub(super) static TABLE: &[Native] = &[
     native(
         "lists",
@@ -192,6 +193,14 @@ pub(super) static TABLE: &[Native] = &[
     ),
     native(
         "lists",
+        "zf",
+        2,
+        "lists:zf(Fun, List)",
+        "Like filtermap/2, by its old name.",
+        filtermap,
+    ),
+    native(
+        "lists",
         "zipwith",
         3,
         "lists:zipwith(Fun, List1, List2)",
@@ -338,7 +347,8 @@ fn split_while(machine: &mut dyn Machine, args: &[Term]) -> Result<(Vec<Term>, T
 fn zipwith(machine: &mut dyn Machine, args: &[Term], width: usize) -> Value {
     let by = fun(&args[0], width)?;
     let mut made = Vec::new();
-    for row in rows(machine, &args[1..])? {
+    let name = if width == 2 { "zipwith" } else { "zipwith3" };
+    for row in rows(machine, name, Some(by), &args[1..])? {
         made.push(machine.apply(by, row)?);
     }
     Ok(Term::list(made))

@@ -1,74 +1,19 @@
-//! `erlang`: operators as functions, tests of kind, tuples, comparisons, and what raises.
+//! `erlang`: what is no operator, no test of a kind, no conversion and not for tuples.
 
 use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 
 use crate::erl::function::{Machine, Native, Raised};
-use crate::erl::number::{self, Op};
+use crate::erl::number;
 use crate::erl::print::{self, Style};
-use crate::erl::term::Term;
+use crate::erl::term::{Fun, Term};
 use crate::erl::weight;
 
-use super::args::{Value, compare, count, fun_arity, int, is_integer, key, list_arg, map, place};
+use super::args::{Value, compare, fun_arity, int, key, map};
 use super::native;
 
-macro_rules! operator {
-    ($name:literal, $op:ident, $doc:literal) => {
-        native(
-            "erlang",
-            $name,
-            2,
-            concat!("erlang:'", $name, "'(A, B)"),
-            $doc,
-            |m, a| number::binary(Op::$op, &a[0], &a[1], m),
-        )
-    };
-    ($name:literal, $doc:literal) => {
-        native(
-            "erlang",
-            $name,
-            1,
-            concat!("erlang:'", $name, "'(A)"),
-            $doc,
-            |m, a| number::unary($name, &a[0], m),
-        )
-    };
-}
-
-macro_rules! test {
-    ($name:literal, $doc:literal, $pattern:pat $(if $guard:expr)?) => {
-        native("erlang", $name, 1, concat!($name, "(Value)"), $doc, |_, a| {
-            Ok(Term::bool(matches!(&a[0], $pattern $(if $guard)?)))
-        })
-    };
-}
-
-/// What is no conversion.
+/// The rest of the module.
 pub(super) static TABLE: &[Native] = &[
-    operator!("*", Multiply, "A * B."),
-    operator!("+", "+A."),
-    operator!("+", Add, "A + B."),
-    operator!("++", Append, "Joins two lists."),
-    operator!("-", "-A."),
-    operator!("-", Subtract, "A - B."),
-    operator!(
-        "--",
-        Without,
-        "Removes from A the first occurrence of each element of B."
-    ),
-    operator!("/", Divide, "A / B, a float."),
-    operator!("/=", NotEqual, "Whether A and B differ; 1 and 1.0 do not."),
-    operator!("<", Less, "Whether A comes before B."),
-    operator!("=/=", NotExactly, "Whether A and B are not the same."),
-    operator!(
-        "=:=",
-        Exactly,
-        "Whether A and B are the same; 1 and 1.0 are not."
-    ),
-    operator!("=<", AtMost, "Whether A does not come behind B."),
-    operator!("==", Equal, "Whether A and B are equal; 1 and 1.0 are."),
-    operator!(">", Greater, "Whether A comes behind B."),
-    operator!(">=", AtLeast, "Whether A does not come before B."),
     native(
         "erlang",
         "abs",
@@ -77,27 +22,6 @@ pub(super) static TABLE: &[Native] = &[
         "The number without its sign.",
         |m, a| number::abs(&a[0], m),
     ),
-    operator!("and", And, "Whether both are true."),
-    native(
-        "erlang",
-        "append",
-        2,
-        "erlang:append(List, Tail)",
-        "List ++ Tail.",
-        |m, a| number::binary(Op::Append, &a[0], &a[1], m),
-    ),
-    native(
-        "erlang",
-        "append_element",
-        2,
-        "erlang:append_element(Tuple, Value)",
-        "The tuple with one more element.",
-        |m, a| {
-            let items = tuple(&a[0])?;
-            insert(m, items, items.len(), &a[1])
-        },
-    ),
-    operator!("band", Band, "Bitwise and."),
     native(
         "erlang",
         "bit_size",
@@ -109,11 +33,6 @@ pub(super) static TABLE: &[Native] = &[
             _ => Err(Raised::badarg()),
         },
     ),
-    operator!("bnot", "Bitwise not."),
-    operator!("bor", Bor, "Bitwise or."),
-    operator!("bsl", Bsl, "A shifted left by B bits."),
-    operator!("bsr", Bsr, "A shifted right by B bits."),
-    operator!("bxor", Bxor, "Bitwise exclusive or."),
     native(
         "erlang",
         "byte_size",
@@ -135,23 +54,6 @@ pub(super) static TABLE: &[Native] = &[
     ),
     native(
         "erlang",
-        "delete_element",
-        2,
-        "erlang:delete_element(N, Tuple)",
-        "The tuple without element N.",
-        |m, a| {
-            let items = tuple(&a[1])?;
-            let place = place(&a[0])
-                .filter(|place| *place < items.len())
-                .ok_or_else(Raised::badarg)?;
-            m.charge(items.len())?;
-            let mut items = items.to_vec();
-            items.remove(place);
-            Ok(Term::tuple(items))
-        },
-    ),
-    native(
-        "erlang",
         "display",
         1,
         "erlang:display(Value)",
@@ -161,19 +63,6 @@ pub(super) static TABLE: &[Native] = &[
             let text = print::styled(&a[0], Style::pretty(1, 0));
             m.print(&(text + "\n"))?;
             Ok(Term::bool(true))
-        },
-    ),
-    operator!("div", Div, "The quotient of two integers."),
-    native(
-        "erlang",
-        "element",
-        2,
-        "element(N, Tuple)",
-        "Element N of a tuple, counted from 1.",
-        |_, a| {
-            let items = tuple(&a[1])?;
-            let place = place(&a[0]).ok_or_else(Raised::badarg)?;
-            items.get(place).cloned().ok_or_else(Raised::badarg)
         },
     ),
     native(
@@ -222,6 +111,14 @@ pub(super) static TABLE: &[Native] = &[
     ),
     native(
         "erlang",
+        "fun_info",
+        2,
+        "erlang:fun_info(Fun, Item)",
+        "{Item, Value} of a fun: arity, module or type, and the name of one of a module.",
+        fun_info,
+    ),
+    native(
+        "erlang",
         "hd",
         1,
         "hd(List)",
@@ -233,52 +130,6 @@ pub(super) static TABLE: &[Native] = &[
     ),
     native(
         "erlang",
-        "insert_element",
-        3,
-        "erlang:insert_element(N, Tuple, Value)",
-        "The tuple with Value put in at place N.",
-        |m, a| {
-            let place = place(&a[0]).ok_or_else(Raised::badarg)?;
-            insert(m, tuple(&a[1])?, place, &a[2])
-        },
-    ),
-    test!("is_atom", "Whether it is an atom.", Term::Atom(_)),
-    test!("is_binary", "Whether it is a binary.", Term::Bits(bits) if bits.bits % 8 == 0),
-    test!("is_bitstring", "Whether it is a bit string.", Term::Bits(_)),
-    native(
-        "erlang",
-        "is_boolean",
-        1,
-        "is_boolean(Value)",
-        "Whether it is true or false.",
-        |_, a| Ok(Term::bool(a[0].is_atom("true") || a[0].is_atom("false"))),
-    ),
-    test!("is_float", "Whether it is a float.", Term::Float(_)),
-    test!("is_function", "Whether it is a fun.", Term::Fun(_)),
-    native(
-        "erlang",
-        "is_function",
-        2,
-        "is_function(Value, Arity)",
-        "Whether it is a fun of this arity.",
-        |_, a| match (count(&a[1]), is_integer(&a[1])) {
-            (Some(arity), _) => Ok(Term::bool(fun_arity(&a[0]) == Some(arity))),
-            _ => Err(Raised::badarg()),
-        },
-    ),
-    test!(
-        "is_integer",
-        "Whether it is an integer.",
-        Term::Int(_) | Term::Big(_)
-    ),
-    test!(
-        "is_list",
-        "Whether it is a list.",
-        Term::Nil | Term::Cons(_)
-    ),
-    test!("is_map", "Whether it is a map.", Term::Map(_)),
-    native(
-        "erlang",
         "is_map_key",
         2,
         "is_map_key(Key, Map)",
@@ -288,38 +139,6 @@ pub(super) static TABLE: &[Native] = &[
             Ok(Term::bool(entries.contains_key(&key(m, &a[0])?)))
         },
     ),
-    test!(
-        "is_number",
-        "Whether it is an integer or a float.",
-        Term::Int(_) | Term::Big(_) | Term::Float(_)
-    ),
-    test!("is_pid", "Whether it is a pid.", Term::Pid(_)),
-    native(
-        "erlang",
-        "is_port",
-        1,
-        "is_port(Value)",
-        "Whether it is a port: there are none here.",
-        |_, _| Ok(Term::bool(false)),
-    ),
-    native(
-        "erlang",
-        "is_record",
-        2,
-        "is_record(Value, Tag)",
-        "Whether it is a tuple that begins with this atom.",
-        |_, a| is_record(&a[0], &a[1], None),
-    ),
-    native(
-        "erlang",
-        "is_record",
-        3,
-        "is_record(Value, Tag, Size)",
-        "Whether it is a tuple of this size that begins with this atom.",
-        |_, a| is_record(&a[0], &a[1], Some(count(&a[2]).ok_or_else(Raised::badarg)?)),
-    ),
-    test!("is_reference", "Whether it is a reference.", Term::Ref(_)),
-    test!("is_tuple", "Whether it is a tuple.", Term::Tuple(_)),
     native(
         "erlang",
         "length",
@@ -331,22 +150,6 @@ pub(super) static TABLE: &[Native] = &[
             m.charge(length / 8)?;
             Ok(int(length))
         },
-    ),
-    native(
-        "erlang",
-        "make_tuple",
-        2,
-        "erlang:make_tuple(Arity, Value)",
-        "A tuple of Arity times Value.",
-        |m, a| make_tuple(m, &a[0], &a[1], &Term::Nil),
-    ),
-    native(
-        "erlang",
-        "make_tuple",
-        3,
-        "erlang:make_tuple(Arity, Default, [{N, Value}])",
-        "A tuple of Default, and the values at their places.",
-        |m, a| make_tuple(m, &a[0], &a[1], &a[2]),
     ),
     native(
         "erlang",
@@ -400,9 +203,19 @@ pub(super) static TABLE: &[Native] = &[
             Ok(smaller.clone())
         },
     ),
-    operator!("not", "Whether it is false."),
-    operator!("or", Or, "Whether one of them is true."),
-    operator!("rem", Rem, "What is left of A when it is divided by B."),
+    native(
+        "erlang",
+        "raise",
+        3,
+        "erlang:raise(Class, Reason, Stacktrace)",
+        "Raises an error, an exit or a throw. Where it is said to come from is not kept.",
+        |_, a| match a[0].as_atom() {
+            Some("error") => Err(Raised::error(a[1].clone())),
+            Some("exit") => Err(Raised::Exit(a[1].clone())),
+            Some("throw") => Err(Raised::Throw(a[1].clone())),
+            _ => Ok(Term::atom("badarg")),
+        },
+    ),
     native(
         "erlang",
         "round",
@@ -410,23 +223,6 @@ pub(super) static TABLE: &[Native] = &[
         "round(Number)",
         "The nearest integer, halves away from zero.",
         |_, a| whole(&a[0], f64::round),
-    ),
-    native(
-        "erlang",
-        "setelement",
-        3,
-        "setelement(N, Tuple, Value)",
-        "The tuple with Value as element N.",
-        |m, a| {
-            let items = tuple(&a[1])?;
-            let place = place(&a[0])
-                .filter(|place| *place < items.len())
-                .ok_or_else(Raised::badarg)?;
-            m.charge(items.len())?;
-            let mut items = items.to_vec();
-            items[place] = a[2].clone();
-            Ok(Term::tuple(items))
-        },
     ),
     native(
         "erlang",
@@ -439,14 +235,6 @@ pub(super) static TABLE: &[Native] = &[
             Term::Bits(bits) => Ok(int(bits.bits / 8)),
             _ => Err(Raised::badarg()),
         },
-    ),
-    native(
-        "erlang",
-        "subtract",
-        2,
-        "erlang:subtract(List1, List2)",
-        "List1 -- List2.",
-        |m, a| number::binary(Op::Without, &a[0], &a[1], m),
     ),
     native(
         "erlang",
@@ -475,29 +263,27 @@ pub(super) static TABLE: &[Native] = &[
         "The number without its fraction.",
         |_, a| whole(&a[0], f64::trunc),
     ),
-    native(
-        "erlang",
-        "tuple_size",
-        1,
-        "tuple_size(Tuple)",
-        "How many elements a tuple has.",
-        |_, a| Ok(int(tuple(&a[0])?.len())),
-    ),
-    operator!("xor", Xor, "Whether exactly one of them is true."),
 ];
 
-fn tuple(value: &Term) -> Result<&[Term], Raised> {
-    value.as_tuple().ok_or_else(Raised::badarg)
-}
-
-fn insert(machine: &mut dyn Machine, items: &[Term], place: usize, value: &Term) -> Value {
-    if place > items.len() {
+fn fun_info(_: &mut dyn Machine, args: &[Term]) -> Value {
+    let (item, Term::Fun(fun)) = (&args[1], &args[0]) else {
         return Err(Raised::badarg());
-    }
-    machine.charge(items.len() + 1)?;
-    let mut items = items.to_vec();
-    items.insert(place, value.clone());
-    Ok(Term::tuple(items))
+    };
+    let of = match fun {
+        Fun::Local(_) => None,
+        Fun::Remote { module, name, .. } => Some((module, name)),
+    };
+    let value = match (item.as_atom(), of) {
+        (Some("arity"), _) => fun_arity(&args[0]).map(int),
+        (Some("module"), Some((module, _))) => Some(Term::Atom(module.clone())),
+        (Some("module"), None) => Some(Term::atom("yizhan")),
+        (Some("name"), Some((_, name))) => Some(Term::Atom(name.clone())),
+        (Some("type"), Some(_)) => Some(Term::atom("external")),
+        (Some("type"), None) => Some(Term::atom("local")),
+        _ => None,
+    };
+    let value = value.ok_or_else(Raised::badarg)?;
+    Ok(Term::tuple([item.clone(), value]))
 }
 
 fn whole(value: &Term, round: fn(f64) -> f64) -> Value {
@@ -508,35 +294,4 @@ fn whole(value: &Term, round: fn(f64) -> f64) -> Value {
             .ok_or_else(Raised::badarg),
         _ => Err(Raised::badarg()),
     }
-}
-
-fn is_record(value: &Term, tag: &Term, size: Option<usize>) -> Value {
-    if tag.as_atom().is_none() {
-        return Err(Raised::badarg());
-    }
-    let items = value.as_tuple().unwrap_or_default();
-    let is_tagged = items
-        .first()
-        .is_some_and(|first| first.as_atom() == tag.as_atom());
-    Ok(Term::bool(
-        is_tagged && size.is_none_or(|size| size == items.len()),
-    ))
-}
-
-fn make_tuple(machine: &mut dyn Machine, arity: &Term, value: &Term, places: &Term) -> Value {
-    // No tuple of Erlang's is larger.
-    let arity = count(arity)
-        .filter(|arity| *arity < 1 << 24)
-        .ok_or_else(Raised::badarg)?;
-    let places = list_arg(machine, places)?;
-    machine.charge(arity)?;
-    let mut items = vec![value.clone(); arity];
-    for pair in &places {
-        let Some([at, value]) = pair.as_tuple() else {
-            return Err(Raised::badarg());
-        };
-        let item = place(at).and_then(|place| items.get_mut(place));
-        *item.ok_or_else(Raised::badarg)? = value.clone();
-    }
-    Ok(Term::tuple(items))
 }

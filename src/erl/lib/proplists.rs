@@ -6,7 +6,7 @@ use crate::erl::function::{Machine, Native, Raised};
 use crate::erl::number::{self, Op};
 use crate::erl::term::Term;
 
-use super::args::{Value, Walk, error_of, key, list, map, same};
+use super::args::{Value, Walk, clause_in, error_of, key, list, map, same};
 use super::native;
 
 /// Most of `proplists`.
@@ -86,7 +86,7 @@ pub(super) static TABLE: &[Native] = &[
         "proplists:get_bool(Key, List)",
         "Whether the first entry of Key is true.",
         |m, a| {
-            let entry = first(m, &a[0], &a[1])?;
+            let entry = first(m, "get_bool", &a[0], &a[1], &[])?;
             let value = entry.and_then(|entry| value_of(&entry));
             Ok(Term::bool(value.is_some_and(|value| value.is_atom("true"))))
         },
@@ -115,7 +115,7 @@ pub(super) static TABLE: &[Native] = &[
         2,
         "proplists:get_value(Key, List)",
         "The value of the first entry of Key, or undefined.",
-        |m, a| get_value(m, a, &Term::atom("undefined")),
+        |m, a| value(m, &a[0], &a[1], &Term::atom("undefined")),
     ),
     native(
         "proplists",
@@ -123,7 +123,7 @@ pub(super) static TABLE: &[Native] = &[
         3,
         "proplists:get_value(Key, List, Default)",
         "The value of the first entry of Key, or Default.",
-        |m, a| get_value(m, a, &a[2]),
+        |m, a| value(m, &a[0], &a[1], &a[2]),
     ),
     native(
         "proplists",
@@ -131,7 +131,11 @@ pub(super) static TABLE: &[Native] = &[
         2,
         "proplists:is_defined(Key, List)",
         "Whether there is an entry of Key.",
-        |m, a| Ok(Term::bool(first(m, &a[0], &a[1])?.is_some())),
+        |m, a| {
+            Ok(Term::bool(
+                first(m, "is_defined", &a[0], &a[1], &[])?.is_some(),
+            ))
+        },
     ),
     native(
         "proplists",
@@ -140,7 +144,7 @@ pub(super) static TABLE: &[Native] = &[
         "proplists:lookup(Key, List)",
         "The first entry of Key as a tuple, or none.",
         |m, a| {
-            let entry = first(m, &a[0], &a[1])?;
+            let entry = first(m, "lookup", &a[0], &a[1], &[])?;
             Ok(entry.map_or_else(|| Term::atom("none"), unfolded))
         },
     ),
@@ -242,7 +246,22 @@ fn is_of(machine: &mut dyn Machine, entry: &Term, key: &Term) -> Result<bool, Ra
     }
 }
 
-fn first(machine: &mut dyn Machine, key: &Term, list: &Term) -> Result<Option<Term>, Raised> {
+/// The value of the first entry of a key.
+pub(super) fn value(machine: &mut dyn Machine, key: &Term, list: &Term, default: &Term) -> Value {
+    let more = std::slice::from_ref(default);
+    let entry = first(machine, "get_value", key, list, more)?;
+    let value = entry.and_then(|entry| value_of(&entry));
+    Ok(value.unwrap_or_else(|| default.clone()))
+}
+
+/// The first entry of a key, for a function that has more arguments behind the list.
+fn first(
+    machine: &mut dyn Machine,
+    name: &str,
+    key: &Term,
+    list: &Term,
+    more: &[Term],
+) -> Result<Option<Term>, Raised> {
     let mut walk = Walk::of(list);
     for entry in &mut walk {
         machine.charge(1)?;
@@ -250,8 +269,13 @@ fn first(machine: &mut dyn Machine, key: &Term, list: &Term) -> Result<Option<Te
             return Ok(Some(entry.clone()));
         }
     }
-    walk.end()?;
-    Ok(None)
+    match walk.rest() {
+        Term::Nil => Ok(None),
+        rest => {
+            let args = [key, rest].into_iter().chain(more);
+            Err(clause_in("proplists", name, args.cloned().collect()))
+        }
+    }
 }
 
 fn values(machine: &mut dyn Machine, key: &Term, entries: &Term) -> Result<Vec<Term>, Raised> {
@@ -262,12 +286,6 @@ fn values(machine: &mut dyn Machine, key: &Term, entries: &Term) -> Result<Vec<T
         }
     }
     Ok(values)
-}
-
-fn get_value(machine: &mut dyn Machine, args: &[Term], default: &Term) -> Value {
-    let entry = first(machine, &args[0], &args[1])?;
-    let value = entry.and_then(|entry| value_of(&entry));
-    Ok(value.unwrap_or_else(|| default.clone()))
 }
 
 fn property(entry: &Term) -> Term {

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::erl::lib::tests::Reader;
 use crate::erl::term::{Atom, Bits, Key};
+use crate::erl::testing::evaluated;
 
 /// Values of every kind, with numbers that are close to each other.
 pub(crate) fn values() -> impl Strategy<Value = Term> {
@@ -114,7 +114,7 @@ fn kinds_are_ordered_as_in_erlang() {
         "<<1:2>>",
         "<<1:1>>",
     ];
-    let values = sorted.map(|text| Reader::eval(text).unwrap());
+    let values = sorted.map(|text| evaluated(text).unwrap());
     for (index, a) in values.iter().enumerate() {
         for (other, b) in values.iter().enumerate() {
             assert_eq!(

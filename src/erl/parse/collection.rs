@@ -82,11 +82,11 @@ impl Parser<'_> {
     pub(super) fn map(&mut self, base: Option<Box<Expr>>) -> Result<Expr, SyntaxError> {
         let at = self.at();
         self.expect("#")?;
-        if let lex::Kind::Atom(name) = self.peek() {
-            let message = format!(
-                "record {} undefined: records are not known here",
-                name.as_str()
-            );
+        if let lex::Kind::Atom(name) = self.peek().clone() {
+            self.next += 1;
+            self.record()?;
+            let name = name.as_str();
+            let message = format!("record {name} undefined: records are not known here");
             return Err(SyntaxError { at, message });
         }
         self.expect("{")?;
@@ -94,6 +94,29 @@ impl Parser<'_> {
             return self.node(at, Kind::Map(base, Vec::new()));
         }
         self.as_pattern(false, |parser| parser.fields(at, base))
+    }
+
+    /// What may follow the name of a record, for an error in there is told before that there are none.
+    fn record(&mut self) -> Result<(), SyntaxError> {
+        if self.takes(".") {
+            return self.atom().map(|_| ());
+        }
+        self.expect("{")?;
+        if self.takes("}") {
+            return Ok(());
+        }
+        loop {
+            match self.peek() {
+                lex::Kind::Atom(_) | lex::Kind::Var(_) => self.next += 1,
+                _ => return Err(self.unexpected()),
+            }
+            self.expect("=")?;
+            self.expr()?;
+            if self.takes("}") {
+                return Ok(());
+            }
+            self.expect(",")?;
+        }
     }
 
     fn fields(&mut self, at: usize, base: Option<Box<Expr>>) -> Result<Expr, SyntaxError> {

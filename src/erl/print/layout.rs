@@ -2,10 +2,12 @@
 //!
 //! The rules are those of Erlang's own pretty printer, so that what an operator knows from there looks the same here.
 
-use crate::erl::term::Bits;
+mod part;
 
 use super::Style;
 use super::shape::{End, Pair, Shape, What};
+use crate::erl::term::Bits;
+use part::Part;
 
 /// The indentations after the tag of a tuple that are tried: behind the tag, four, and one, which always does.
 const INDENTS: [Option<isize>; 3] = [None, Some(4), Some(1)];
@@ -171,7 +173,7 @@ impl Layout {
         self.rest(rest, end, bar, at.column, after, margin)
     }
 
-    /// The elements behind the first one: `start` is the column where lines of them begin.
+    /// The elements behind the first one, and what follows them.
     fn rest(
         &mut self,
         items: &[Shape],
@@ -181,24 +183,7 @@ impl Layout {
         mut at: At,
         margin: isize,
     ) -> Placed {
-        for (index, item) in items.iter().enumerate() {
-            let closing = closing(items.len() - index - 1, at.closing);
-            self.push(",")?;
-            if item.is_text() && self.continues(item.len, closing, at) {
-                self.flat(item)?;
-                advance(&mut at, item.len);
-                continue;
-            }
-            self.line(margin)?;
-            let place = At {
-                column: start,
-                closing,
-                used: 0,
-            };
-            let used = self.element(item, place, margin)?;
-            at.column = start + used;
-            at.used = used;
-        }
+        self.behind(items, start, &mut at, margin)?;
         match end {
             End::Closed => Ok(()),
             End::Dots | End::Cut => {
@@ -222,6 +207,31 @@ impl Layout {
                 self.place(tail, place, margin)
             }
         }
+    }
+
+    /// The parts behind the first one, as far as they fit on the lines: `start` is the column where lines of them begin.
+    fn behind<P: Part>(&mut self, parts: &[P], start: isize, at: &mut At, margin: isize) -> Placed {
+        for (index, part) in parts.iter().enumerate() {
+            let closing = closing(parts.len() - index - 1, at.closing);
+            self.push(",")?;
+            if let Some(len) = part.word()
+                && self.continues(len, closing, *at)
+            {
+                part.flat(self)?;
+                advance(at, len);
+                continue;
+            }
+            self.line(margin)?;
+            let place = At {
+                column: start,
+                closing,
+                used: 0,
+            };
+            let used = part.place(self, place, margin)?;
+            at.column = start + used;
+            at.used = used;
+        }
+        Ok(())
     }
 
     /// Places an element and says how much of the line it took: all of it, unless it is a word.
@@ -254,24 +264,7 @@ impl Layout {
             used: if self.trial { at.used + used } else { used },
             ..at
         };
-        for (index, pair) in rest.iter().enumerate() {
-            let closing = closing(rest.len() - index - 1, at.closing);
-            self.push(",")?;
-            if pair.is_text() && self.continues(pair.len, closing, at) {
-                self.flat_pair(pair)?;
-                advance(&mut at, pair.len);
-                continue;
-            }
-            self.line(margin)?;
-            let place = At {
-                column: start,
-                closing,
-                used: 0,
-            };
-            let used = self.pair(pair, place, margin)?;
-            at.column = start + used;
-            at.used = used;
-        }
+        self.behind(rest, start, &mut at, margin)?;
         match end {
             End::Closed => Ok(()),
             _ => {

@@ -1,14 +1,10 @@
 //! Names and strings between their quotes.
 
-const RESERVED: [&str; 27] = [
-    "after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case",
-    "catch", "cond", "div", "end", "fun", "if", "let", "not", "of", "or", "orelse", "receive",
-    "rem", "try", "when", "xor",
-];
+use crate::erl::lex::is_plain_atom;
 
 /// An atom, between quotes where it needs them; what is beyond Latin-1 is escaped for a reader who takes no Unicode.
 pub fn atom(name: &str, unicode: bool) -> String {
-    match is_bare(name) {
+    match is_plain_atom(name) {
         true => name.to_owned(),
         false => quoted(name.chars(), '\'', unicode),
     }
@@ -52,19 +48,4 @@ pub fn is_printable(point: u32, wide: bool) -> bool {
         0x100..=0xD7FF | 0xE000..=0xFFFD | 0x10000..=0x0010_FFFF => wide,
         _ => false,
     }
-}
-
-fn is_bare(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(is_lower)
-        && chars.all(|c| is_lower(c) || is_upper(c) || c.is_ascii_digit() || c == '_' || c == '@')
-        && !RESERVED.contains(&name)
-}
-
-fn is_lower(c: char) -> bool {
-    matches!(c, 'a'..='z' | 'ß'..='ÿ') && c != '÷'
-}
-
-fn is_upper(c: char) -> bool {
-    matches!(c, 'A'..='Z' | 'À'..='Þ') && c != '×'
 }

@@ -46,7 +46,7 @@ fn results_are_numbered_and_the_last_ones_kept() {
 fn a_sentence_that_is_none_has_no_number() {
     let mut shell = Shell::default();
     let mut numbers = Vec::new();
-    let find = crate::erl::testing::find;
+    let find = crate::erl::lib::find;
     for text in ["1.", "1 + .", "2."] {
         let see =
             &mut |outcome: Outcome<'_>| numbers.push((outcome.text.to_string(), outcome.number));
@@ -119,11 +119,11 @@ fn a_session_does_not_hold_more_than_its_bounds() {
         elements: 10_000_000,
         nesting: 1000,
     };
-    let double = "D = fun D(0, L) -> L; D(N, L) -> D(N - 1, L ++ L) end, X = D(21, [1]), ok.";
+    let double = "D = fun D(0, L) -> L; D(N, L) -> D(N - 1, L ++ L) end, X = D(18, [1]), ok.";
     let shown = shell.shows_within(double, limits);
     assert_eq!(
         shown,
-        "* the variables would hold more than 2000000 elements: f() forgets all, f(X) one"
+        "* the variables would hold more than 200000 elements: f() forgets all, f(X) one"
     );
     let shared = "T = fun T(0, X) -> X; T(N, X) -> T(N - 1, {X, X}) end, X = T(60, a), ok.";
     assert_eq!(shell.shows_within(shared, limits), "ok");
@@ -134,16 +134,16 @@ fn what_a_session_holds_is_weighed_at_the_expense_of_the_text() {
     let mut shell = Shell::default();
     let limits = Limits {
         steps: 10_000_000,
-        elements: 20_000_000,
+        elements: 4_000_000,
         nesting: 400,
     };
-    let double = "D = fun D(0, L) -> L; D(N, L) -> D(N - 1, L ++ L) end, X = D(19, [1]), ok.";
+    let double = "D = fun D(0, L) -> L; D(N, L) -> D(N - 1, L ++ L) end, X = D(15, [1]), ok.";
     assert_eq!(shell.shows_within(double, limits), "ok");
     let shown = shell.shows_within(&"hd(X). ".repeat(20_000), limits);
     assert_eq!(shown.lines().count(), 20_000);
-    let shown = shell.shows_within(&"X, {X}. ".repeat(100), limits);
+    let shown = shell.shows_within(&"X, {X}. ".repeat(200), limits);
     assert!(
-        shown.ends_with("* stopped: more than 20000000 elements were built or read"),
+        shown.ends_with("* stopped: more than 4000000 elements were built or read"),
         "{shown}"
     );
 }

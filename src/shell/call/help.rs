@@ -32,6 +32,10 @@ pub const LANGUAGE: &[(&str, &str)] = &[
     ("f()", "Forgets all variables."),
     ("f(X)", "Forgets the variable X."),
     (
+        "rp(Value)",
+        "Prints a value whole, as all values are printed here.",
+    ),
+    (
         "v(N)",
         "The value of the N-th result of this session; v(-1) is the last.",
     ),

@@ -10,12 +10,12 @@ use crate::actor::mailroom::{DeviceRef, Letter};
 use crate::erl::function::Raised;
 use crate::erl::term::Term;
 use crate::http::state::AppState;
-use crate::id::{MsgId, Uid};
+use crate::id::{Did, MsgId, Uid};
 use crate::machine::schedule::Schedule;
 use crate::message::Signal;
 use crate::shell::Call;
 use crate::shell::table::{Body, Function, Plan};
-use crate::shell::terms::{bytes_of, failed, id_of, text_of, user_of, wrong};
+use crate::shell::terms::{bytes_of, did_of, failed, id_of, user_of, wrong};
 
 /// The gaps of WebRTC signalling, milliseconds, as in the notes of the original server.
 const WEBRTC_GAPS: [u64; 7] = [0, 1000, 500, 600, 1000, 500, 600];
@@ -112,7 +112,8 @@ fn plan(
     let state = &call.shell.state;
     let uid = user_of(uid, &state.hashids)?;
     let dtype = match dtype {
-        Some(dtype) => Some(text_of(dtype).ok_or_else(|| wrong("bad_dtype", dtype))?),
+        // A device type follows the rule of device ids.
+        Some(dtype) => Some(did_of(dtype).map_err(|_| wrong("bad_dtype", dtype))?),
         None => None,
     };
     let id = id_of(id)?;
@@ -160,7 +161,7 @@ fn plan(
 
 struct Sending {
     uid: Uid,
-    dtype: Option<String>,
+    dtype: Option<Did>,
     id: MsgId,
     text: Box<str>,
     schedule: Schedule,
@@ -181,7 +182,11 @@ impl Sending {
         let trip = Arc::new(Trip::from_operator(signal, self.schedule));
         let mut devices: Vec<DeviceRef> = Vec::new();
         state.services.registry.lookup(self.uid, |device| {
-            if self.dtype.as_ref().is_none_or(|dtype| device.is_of(dtype)) {
+            if self
+                .dtype
+                .as_ref()
+                .is_none_or(|dtype| device.is_of(dtype.as_str()))
+            {
                 devices.push(device.clone());
             }
         });

@@ -1,18 +1,20 @@
 //! What an operator does to the running server: redeliver, expire, kick, ban, change the schedule, drain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::actor::device::operator::Order;
 use crate::actor::mailroom::DeviceRef;
 use crate::erl::function::Raised;
 use crate::erl::term::Term;
 use crate::http::access;
+use crate::http::state::AppState;
 use crate::id::{Did, MsgId, Seq, Uid};
 use crate::machine::access::Change;
 use crate::machine::ranges::Ranges;
 use crate::machine::schedule::Schedule;
 use crate::message::trace::Step;
-use crate::message::{Answer, Op};
+use crate::message::{Answer, Fault, Op};
 use crate::shell::Call;
 use crate::shell::table::{Body, Function, Plan};
 use crate::shell::terms::{did_of, failed, id_of, number, user_of, wrong};
@@ -22,6 +24,8 @@ use crate::store::record::RowRef;
 use super::overview::{access_term, gaps};
 use super::processes;
 
+/// How long after the order a drain begins.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// Rows of one inbox that one call looks at.
 const ROWS_MAX: usize = 10_000;
 
@@ -164,7 +168,7 @@ fn redeliver_one(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
     let says = format!("send {id} anew to {} of user {uid}", names(&devices));
     Ok(Plan::new(says, move |call| {
         let seqs = rows.iter().map(|(seq, _)| *seq).collect();
-        note(call, uid, &rows, &Step::Redelivered);
+        note(call.state(), uid, &rows, &Step::Redelivered);
         each(call, &devices, &Order::Redeliver(Some(seqs)))
     }))
 }
@@ -175,19 +179,25 @@ fn expire(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
     let says = format!("expire {id}, which waits for user {uid}");
     Ok(Plan::new(says, move |call| {
         let seqs: Ranges = rows.iter().map(|(seq, _)| *seq).collect();
-        let gone = match commit(
-            call,
-            Op::Expire {
+        let state = call.shell.state.clone();
+        // In one piece: an evaluation that is out of time must not leave devices that go on sending what has expired.
+        let done = call.ask(async move {
+            let op = Op::Expire {
                 uid,
                 seqs: seqs.clone(),
-            },
-        )? {
-            Answer::Expired(gone) => gone,
-            _ => return Err(failed("storage", "an answer to something else")),
+            };
+            let answer = state.commit(op).await?;
+            note(&state, uid, &rows, &Step::Expired);
+            for device in state.services.registry.of_user(uid) {
+                processes::tell(&device, Order::Expired(seqs.clone())).await;
+            }
+            Ok::<Answer, Fault>(answer)
+        })?;
+        let gone = match done {
+            Ok(Answer::Expired(gone)) => gone,
+            Ok(_) => return Err(failed("storage", "an answer to something else")),
+            Err(fault) => return Err(failed("refused", &*fault.msg)),
         };
-        note(call, uid, &rows, &Step::Expired);
-        let devices = devices(call, uid, None)?;
-        each(call, &devices, &Order::Expired(seqs))?;
         Ok(number(gone))
     }))
 }
@@ -217,19 +227,13 @@ fn rows(call: &Call<'_>, uid: Uid, id: &MsgId) -> Result<Vec<(Seq, RowRef)>, Rai
     }
 }
 
-fn note(call: &Call<'_>, to: Uid, rows: &[(Seq, RowRef)], step: &Step) {
-    let services = &call.state().services;
+fn note(state: &AppState, to: Uid, rows: &[(Seq, RowRef)], step: &Step) {
+    let services = &state.services;
     let now = services.clock.now_ms();
     for (_, row) in rows {
         let diary = &services.diary;
         diary.message(now, &row.id, Some(row.from), to, step.clone());
     }
-}
-
-fn commit(call: &Call<'_>, op: Op) -> Result<Answer, Raised> {
-    let state = call.shell.state.clone();
-    let answer = call.ask(async move { state.commit(op).await })?;
-    answer.map_err(|fault| failed("refused", &*fault.msg))
 }
 
 fn kick(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
@@ -308,7 +312,12 @@ fn drain(_: &mut Call<'_>, _: &[Term]) -> Result<Plan, Raised> {
     let says =
         "end the server in order: nobody is let in any more, and every client is told to come back";
     Ok(Plan::new(says, |call| {
-        call.shell.stop.notify_one();
+        let stop = call.shell.stop.clone();
+        call.shell.desk.start(async move {
+            // Whoever asked hears of it first.
+            tokio::time::sleep(FAREWELL).await;
+            stop.notify_one();
+        });
         Ok(Term::ok())
     }))
 }

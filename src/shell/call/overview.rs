@@ -149,9 +149,10 @@ fn version(_: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 }
 
 fn stats(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
-    let state = call.state();
-    let counts = state.services.metrics.counts();
-    let trouble = state.trouble().map(|trouble| text(&trouble));
+    let state = call.shell.state.clone();
+    let (counts, trouble) =
+        call.ask(async move { (state.services.metrics.counts(), state.trouble()) })?;
+    let trouble = trouble.map(|trouble| text(&trouble));
     Ok(map([
         ("ready", Term::bool(trouble.is_none())),
         ("trouble", or_undefined(trouble)),

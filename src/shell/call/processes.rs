@@ -15,7 +15,7 @@ use crate::machine::life::span;
 use crate::shell::Call;
 use crate::shell::observer::{Observed, Seen, look_at};
 use crate::shell::table::{self, Body, Function, Plan};
-use crate::shell::terms::{map, number, or_undefined, pair, text, text_of, user_name};
+use crate::shell::terms::{failed, map, number, or_undefined, pair, text, text_of, user_name};
 
 /// Processes that `i/0` shows of a sort.
 const SHOWN: usize = 50;
@@ -111,7 +111,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "exit",
         arity: 2,
         usage: "exit(Pid, Reason)",
-        doc: "Ends a process: a device's connections close and its messages wait, a delivery is parked, a relay or an evaluation stops. normal ends nothing but a relay.",
+        doc: "Ends a process: a device's connections close and its messages wait, a delivery is parked, a relay or an evaluation stops. The parts of the server are not ended, and normal ends no device and no delivery.",
         body: Body::Changes(exit),
     },
     Function {
@@ -158,7 +158,34 @@ pub enum Known {
     /// A delivery that walks.
     Delivery(DeviceRef, Flight),
     /// Anything else.
-    Fixture(Arc<dyn Fixture>),
+    Fixture(Standing, Arc<dyn Fixture>),
+}
+
+/// How something that is neither stands: what it says takes locks of its own, so it is asked at the desk.
+pub struct Standing {
+    number: u64,
+    kind: &'static str,
+    name: Option<String>,
+    label: String,
+    parent: Option<u64>,
+    since_ms: u64,
+    mailbox: usize,
+    facts: Vec<(&'static str, Fact)>,
+}
+
+impl Standing {
+    fn of(number: u64, fixture: &dyn Fixture) -> Standing {
+        Standing {
+            number,
+            kind: fixture.kind(),
+            name: fixture.name().map(str::to_string),
+            label: fixture.label(),
+            parent: fixture.parent(),
+            since_ms: fixture.since_ms(),
+            mailbox: fixture.mailbox(),
+            facts: fixture.facts(),
+        }
+    }
 }
 
 fn own_pid(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
@@ -202,7 +229,7 @@ fn flush(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 
 fn processes(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
     let (fixtures, observed) = everything(call)?;
-    let mut numbers: Vec<u64> = fixtures.iter().map(|(number, _)| *number).collect();
+    let mut numbers: Vec<u64> = fixtures.iter().map(|fixture| fixture.number).collect();
     numbers.extend(observed.devices.iter().map(|seen| seen.device.number()));
     numbers.extend(observed.flights.iter().map(|(_, flight)| flight.number));
     numbers.sort_unstable();
@@ -216,7 +243,7 @@ fn registered(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
     let (fixtures, _) = everything(call)?;
     let mut names: Vec<String> = fixtures
         .iter()
-        .filter_map(|(_, fixture)| fixture.name().map(str::to_string))
+        .filter_map(|fixture| fixture.name.clone())
         .collect();
     names.sort();
     let names: Vec<Term> = names.iter().map(|name| Term::atom(name)).collect();
@@ -278,21 +305,20 @@ fn items(call: &Call<'_>, known: &Known) -> Vec<(&'static str, Term)> {
     match known {
         Known::Device(seen, snapshot) => device_items(seen, snapshot, hashids),
         Known::Delivery(device, flight) => delivery_items(device, flight, hashids),
-        Known::Fixture(fixture) => {
+        Known::Fixture(stands, _) => {
             let mut items = Vec::new();
-            if let Some(name) = fixture.name() {
+            if let Some(name) = &stands.name {
                 items.push(("registered_name", Term::atom(name)));
             }
-            items.push(("kind", Term::atom(fixture.kind())));
-            items.push(("label", text(&fixture.label())));
+            items.push(("kind", Term::atom(stands.kind)));
+            items.push(("label", text(&stands.label)));
             items.push(("status", Term::atom("waiting")));
-            items.push(("since", number(fixture.since_ms())));
-            items.push(("message_queue_len", number(fixture.mailbox() as u64)));
-            let facts = fixture.facts();
-            if !facts.is_empty() {
-                items.push(("state", fact_term(&Fact::Map(facts))));
+            items.push(("since", number(stands.since_ms)));
+            items.push(("message_queue_len", number(stands.mailbox as u64)));
+            if !stands.facts.is_empty() {
+                items.push(("state", fact_term(&Fact::Map(stands.facts.clone()))));
             }
-            let links = fixture.parent().map(Term::Pid);
+            let links = stands.parent.map(Term::Pid);
             items.push(("links", Term::list(links.into_iter().collect::<Vec<_>>())));
             items
         }
@@ -378,7 +404,9 @@ pub fn known(call: &Call<'_>, number: u64) -> Result<Option<Known>, Raised> {
     let state = call.shell.state.clone();
     call.ask(async move {
         match state.services.processes.find(number)? {
-            Process::Fixture(fixture) => Some(Known::Fixture(fixture)),
+            Process::Fixture(fixture) => {
+                Some(Known::Fixture(Standing::of(number, &*fixture), fixture))
+            }
             Process::Device(device) => {
                 let snapshot = look_at(&device).await;
                 let alive = device.is_alive();
@@ -395,14 +423,16 @@ pub fn known(call: &Call<'_>, number: u64) -> Result<Option<Known>, Raised> {
     })
 }
 
-type Everything = (Vec<(u64, Arc<dyn Fixture>)>, Arc<Observed>);
+type Everything = (Vec<Standing>, Arc<Observed>);
 
 fn everything(call: &Call<'_>) -> Result<Everything, Raised> {
     let shell = call.shell.clone();
     call.ask(async move {
         let services = &shell.state.services;
         let observed = shell.observer.look(services).await;
-        (services.processes.fixtures(), observed)
+        let fixtures = services.processes.fixtures().into_iter();
+        let standing = fixtures.map(|(number, fixture)| Standing::of(number, &*fixture));
+        (standing.collect(), observed)
     })
 }
 
@@ -412,18 +442,15 @@ fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
     let truth = |_: &mut Call<'_>| Ok(Term::bool(true));
     Ok(match known(call, number)? {
         None => Plan::new(format!("nothing: <0.{number}.0> is dead"), truth),
-        Some(Known::Fixture(fixture)) => {
-            let says = format!(
-                "end the {} <0.{number}.0>, {}",
-                fixture.kind(),
-                fixture.label()
-            );
-            Plan::new(says, move |_| match fixture.end() {
-                true => Ok(Term::bool(true)),
-                false => Err(crate::shell::terms::failed(
-                    "not_allowed",
-                    format!("the {} is a part of the server", fixture.kind()),
-                )),
+        Some(Known::Fixture(stands, fixture)) => {
+            if !fixture.is_endable() {
+                let said = format!("the {} is a part of the server", stands.kind);
+                return Err(failed("not_allowed", said));
+            }
+            let says = format!("end the {} <0.{number}.0>, {}", stands.kind, stands.label);
+            Plan::new(says, move |call| {
+                call.ask(async move { fixture.end() })?;
+                Ok(Term::bool(true))
             })
         }
         Some(_) if is_normal => {
@@ -456,13 +483,16 @@ fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
 /// Has a device do something, and waits until it is done; `true`, as signals in Erlang say it.
 pub fn order(call: &Call<'_>, device: &DeviceRef, order: Order) -> Result<Term, Raised> {
     let device = device.clone();
-    call.ask(async move {
-        let (done, heard) = oneshot::channel();
-        device.addr().do_send(Obey { order, done });
-        // One that ends meanwhile does nothing any more.
-        let _ = heard.await;
-    })?;
+    call.ask(async move { tell(&device, order).await })?;
     Ok(Term::bool(true))
+}
+
+/// Has a device do something, and waits until it is done.
+pub async fn tell(device: &DeviceRef, order: Order) {
+    let (done, heard) = oneshot::channel();
+    device.addr().do_send(Obey { order, done });
+    // One that ends meanwhile does nothing any more.
+    let _ = heard.await;
 }
 
 fn i(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
@@ -480,13 +510,13 @@ fn i(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
         "{:<14} {:<10} {:<40} {:>7} {:>12}\n",
         "Pid", "Kind", "What", "Mailbox", "Age"
     );
-    for (number, fixture) in fixtures.iter().take(SHOWN) {
-        let what = match fixture.name() {
-            Some(name) => format!("{name} {}", fixture.label()),
-            None => fixture.label(),
+    for stands in fixtures.iter().take(SHOWN) {
+        let what = match &stands.name {
+            Some(name) => format!("{name} {}", stands.label),
+            None => stands.label.clone(),
         };
-        let (mailbox, since) = (fixture.mailbox(), fixture.since_ms());
-        out.push_str(&row(*number, fixture.kind(), &what, mailbox, since));
+        let (mailbox, since) = (stands.mailbox, stands.since_ms);
+        out.push_str(&row(stands.number, stands.kind, &what, mailbox, since));
     }
     for seen in observed.devices.iter().take(SHOWN) {
         let device = &seen.device;

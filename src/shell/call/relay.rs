@@ -59,9 +59,12 @@ impl Fixture for Running {
         facts(&self.handle.report())
     }
 
-    fn end(&self) -> bool {
-        self.handle.stop();
+    fn is_endable(&self) -> bool {
         true
+    }
+
+    fn end(&self) {
+        self.handle.stop();
     }
 }
 

@@ -1,6 +1,6 @@
 //! `yizhan:why/1`: the stored life of one message, and a verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::id::{Did, Hashids, MsgId, Uid};
 use crate::machine::dedupe::Entry;
 use crate::machine::inbox::Inbox;
 use crate::machine::life::{Connected, Flight, Life, Reader, span};
-use crate::message::trace::{Moment, Step, Turn, device_key, message_key};
+use crate::message::trace::{Cause, Moment, Step, Turn, device_key, message_key};
 use crate::message::{Answer, Op, State, Target};
 use crate::shell::Call;
 use crate::shell::observer::look_at;
@@ -20,8 +20,10 @@ use crate::shell::terms::{failed, id_of, map, number, or_undefined, text, user_n
 use crate::store::ledger::look;
 use crate::store::trace::Found;
 
-/// Moments of one message that are shown, and moments in all that one question looks at.
-const MOMENTS_MAX: usize = 10_000;
+/// Moments of one message that are kept from its beginning, and as many from its end.
+const MOMENTS_MAX: usize = 500;
+/// Messages of one id that are told.
+const NAMES_MAX: usize = 1000;
 
 /// The functions.
 pub const FUNCTIONS: &[Function] = &[Function {
@@ -38,29 +40,60 @@ type Name = (Option<Uid>, Uid);
 /// What happened, and when, Unix milliseconds.
 type Steps = Vec<(u64, Step)>;
 
+/// The beginning and the end of a life: whoever repeats something ten thousand times must not hide what came before or after.
+#[derive(Default)]
+struct Moments {
+    first: Steps,
+    last: VecDeque<(u64, Step)>,
+    left_out: u64,
+}
+
+impl Moments {
+    fn add(&mut self, at_ms: u64, step: Step) {
+        if self.first.len() < MOMENTS_MAX {
+            return self.first.push((at_ms, step));
+        }
+        if self.last.len() == MOMENTS_MAX {
+            self.last.pop_front();
+            self.left_out += 1;
+        }
+        self.last.push_back((at_ms, step));
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.last.len()
+    }
+
+    fn into_steps(self) -> Steps {
+        let mut steps = self.first;
+        steps.extend(self.last);
+        steps.sort_by_key(|(at, _)| *at);
+        steps
+    }
+}
+
 fn why(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let id = id_of(&args[0])?;
-    let mut lives: BTreeMap<Name, Steps> = BTreeMap::new();
-    let mut moments = 0;
-    let found = search(call, &[message_key(&id)], &mut |moment| {
+    let mut lives: BTreeMap<Name, Moments> = BTreeMap::new();
+    let found = search(call, &[message_key(&id)], true, &mut |moment| {
         if let Moment::Message {
             at_ms,
             from,
             to,
             step,
         } = moment
-            && moments < MOMENTS_MAX
         {
-            moments += 1;
-            lives.entry((from, to)).or_default().push((at_ms, step));
+            let is_new = !lives.contains_key(&(from, to));
+            if !is_new || lives.len() < NAMES_MAX {
+                lives.entry((from, to)).or_default().add(at_ms, step);
+            }
         }
     })?;
     let now = call.state().services.clock.now_ms();
     let mut told = Vec::new();
-    for (name, mut steps) in lives {
-        steps.sort_by_key(|(at, _)| *at);
-        call.machine.charge(steps.len() * 16)?;
-        told.push(life_of(call, &id, name, steps, &found, now)?);
+    for (name, moments) in lives {
+        call.machine.charge(moments.len() * 16)?;
+        told.push(life_of(call, &id, name, moments, &found, now)?);
     }
     if told.is_empty() {
         let since = Timestamp::from_millisecond(found.from_ms as i64);
@@ -82,17 +115,29 @@ fn why(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     })
 }
 
-fn search(call: &Call<'_>, keys: &[u64], visit: &mut dyn FnMut(Moment)) -> Result<Found, Raised> {
+fn search(
+    call: &Call<'_>,
+    keys: &[u64],
+    is_first: bool,
+    visit: &mut dyn FnMut(Moment),
+) -> Result<Found, Raised> {
     let diary = &call.state().services.diary;
     let Some(tracer) = diary.tracer() else {
         let said = "nothing is written down: trace.max_bytes is 0";
         return Err(failed("no_trace", said));
     };
-    let found = tracer.find(keys, &mut |_, bytes| {
+    let turn = call.shell.desk.seek(call.deadline);
+    turn.map_err(|late| call.out_of_time(late))?;
+    let mut show = |_, bytes: &[u8]| {
         if let Ok(moment) = postcard::from_bytes(bytes) {
             visit(moment);
         }
-    });
+    };
+    // The first has the latest written, and those after it need not.
+    let found = match is_first {
+        true => tracer.find(keys, &mut show),
+        false => tracer.find_written(keys, &mut show),
+    };
     found.map_err(|error| failed("trace", error.to_string()))
 }
 
@@ -100,7 +145,7 @@ fn life_of(
     call: &mut Call<'_>,
     id: &MsgId,
     (from, to): Name,
-    steps: Steps,
+    moments: Moments,
     found: &Found,
     now: u64,
 ) -> Result<Term, Raised> {
@@ -114,6 +159,8 @@ fn life_of(
         }
         None => (None, None),
     };
+    let left_out = moments.left_out;
+    let steps = moments.into_steps();
     let state = match from {
         Some(from) => state_of(call, from, to, id)?,
         None => State::Unknown,
@@ -126,6 +173,7 @@ fn life_of(
         devices,
         ttl_ms: call.state().settings.inbox.ttl_ms,
         lost: found.lost,
+        left_out,
     };
     let hashids = &call.state().hashids;
     let from = from.map(|uid| user_name(uid, hashids));
@@ -176,7 +224,7 @@ fn readers(
     names.extend(known.keys().cloned());
     let keys: Vec<u64> = names.iter().map(|did| device_key(to, did)).collect();
     let mut turns: BTreeMap<Did, Vec<(u64, Turn)>> = BTreeMap::new();
-    search(call, &keys, &mut |moment| {
+    search(call, &keys, false, &mut |moment| {
         if let Moment::Device {
             at_ms,
             uid,
@@ -198,7 +246,7 @@ fn readers(
             Connected {
                 queued: snapshot.view.queued,
                 walking: snapshot.view.walking,
-                held_back: snapshot.view.held_back,
+                held_back: snapshot.view.held_back.then_some(snapshot.view.next),
                 flight: flight.map(|flight| Flight {
                     copies: flight.attempts,
                     of: flight.of,
@@ -262,7 +310,7 @@ fn describe(step: &Step) -> (&'static str, Term) {
         Step::Parked {
             did,
             attempts,
-            used_up,
+            cause,
         } => (
             "parked",
             map([
@@ -270,10 +318,10 @@ fn describe(step: &Step) -> (&'static str, Term) {
                 ("attempts", number((*attempts).into())),
                 (
                     "why",
-                    Term::atom(if *used_up {
-                        "schedule_used_up"
-                    } else {
-                        "disconnected"
+                    Term::atom(match cause {
+                        Cause::UsedUp => "schedule_used_up",
+                        Cause::Disconnected => "disconnected",
+                        Cause::Operator => "operator",
                     }),
                 ),
             ]),

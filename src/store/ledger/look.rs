@@ -6,6 +6,9 @@ use crate::machine::inbox::Inbox;
 
 use super::{Engine, EngineError, RowRef, intact, record};
 
+/// Inboxes that one scan shows: an engine may have to hold something still for as long as one goes on.
+const STEP: usize = 2000;
+
 /// A user's inbox, if it has ever had a row or a device.
 pub fn inbox(engine: &dyn Engine, uid: Uid) -> Result<Option<Inbox>, EngineError> {
     let key = record::user_key(uid);
@@ -18,22 +21,41 @@ pub fn inboxes(
     engine: &dyn Engine,
     visit: &mut dyn FnMut(Uid, Inbox) -> bool,
 ) -> Result<(), EngineError> {
-    let (from, to) = (record::user_key(Uid(0)), record::user_key(Uid(u64::MAX)));
-    let mut failed = None;
-    engine.scan(&from, &to, &mut |key, value| {
-        let Some(uid) = record::user_of(key) else {
-            return true;
-        };
-        match intact(record::decode(key, value)) {
-            Ok(Some(inbox)) => visit(uid, inbox),
-            Ok(None) => true,
-            Err(error) => {
-                failed = Some(error);
-                false
+    let (mut from, to) = (record::user_key(Uid(0)), record::user_key(Uid(u64::MAX)));
+    loop {
+        let (mut seen, mut next, mut failed) = (0, None, None);
+        engine.scan(&from, &to, &mut |key, value| {
+            seen += 1;
+            let mut more = seen < STEP;
+            if !more {
+                next = Some(key.to_vec());
             }
+            let Some(uid) = record::user_of(key) else {
+                return more;
+            };
+            match intact(record::decode(key, value)) {
+                Ok(Some(inbox)) => {
+                    if !visit(uid, inbox) {
+                        (more, next) = (false, None);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    failed = Some(error);
+                    more = false;
+                }
+            }
+            more
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
         }
-    })?;
-    failed.map_or(Ok(()), Err)
+        let Some(last) = next else {
+            return Ok(());
+        };
+        from = last;
+        from.push(0);
+    }
 }
 
 /// The rows of an inbox from `from` on, at most `limit`.

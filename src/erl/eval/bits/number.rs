@@ -31,17 +31,6 @@ pub(super) fn from_le_bytes(mut bytes: Vec<u8>, size: usize, signed: bool) -> Te
     Term::big(BigInt::from_bytes_le(Sign::Plus, &bytes))
 }
 
-/// A number as a float, if it is not too large for one.
-pub(super) fn to_float(value: &Term) -> Option<f64> {
-    let value = match value {
-        Term::Int(value) => value.to_f64(),
-        Term::Big(value) => value.to_f64(),
-        Term::Float(value) => Some(*value),
-        _ => None,
-    };
-    value.filter(|value| value.is_finite())
-}
-
 /// A float of 16, 32 or 64 bits, if it is not too large for that.
 pub(super) fn float_le_bytes(value: f64, size: usize) -> Option<Vec<u8>> {
     match size {
