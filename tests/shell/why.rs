@@ -22,6 +22,8 @@ async fn a_message_that_was_delivered_at_once() {
         "{said}"
     );
     assert!(!said.contains("Still owed"), "{said}");
+    let printed = server.shell("yizhan:why(<<\"at-once\">>).").await;
+    assert!(printed.starts_with("Delivered at once: "), "{printed}");
     let life = server.value("#{life := L, state := S, from := F, to := T} = yizhan:why(\"at-once\"), {[Step || {_, _, Step, _} <- L], S, F, T}.").await;
     assert_eq!(
         life,

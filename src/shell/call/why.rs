@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::actor::device::operator::Snapshot;
 use crate::erl::function::Raised;
 use crate::erl::term::Term;
-use crate::id::{Did, Hashids, MsgId, Uid};
+use crate::id::{Did, MsgId, Uid};
 use crate::machine::dedupe::Entry;
 use crate::machine::inbox::Inbox;
 use crate::machine::life::{Connected, Flight, Life, Reader, span};
@@ -31,7 +31,7 @@ pub const FUNCTIONS: &[Function] = &[Function {
     name: "why",
     arity: 1,
     usage: "yizhan:why(MsgId)",
-    doc: "The life of a message: accepted, each copy to each device, jams, parks, acknowledgements, receipts; and a verdict.",
+    doc: "Prints a verdict on a message, and gives its life: accepted, each copy to each device, jams, parks, acknowledgements, receipts.",
     body: Body::Reads(why),
 }];
 
@@ -175,6 +175,9 @@ fn life_of(
         lost: found.lost,
         left_out,
     };
+    let verdict = life.verdict(now);
+    // Before the value, in which it would stand last and be the hardest to read.
+    call.machine.print(&format!("{verdict}\n"))?;
     let hashids = &call.state().hashids;
     let from = from.map(|uid| user_name(uid, hashids));
     Ok(map([
@@ -182,8 +185,8 @@ fn life_of(
         ("from", or_undefined(from)),
         ("to", user_name(to, hashids)),
         ("state", Term::atom(state.name())),
-        ("life", told(&life.steps, hashids)),
-        ("verdict", text(&life.verdict(now))),
+        ("life", told(&life.steps)),
+        ("verdict", text(&verdict)),
     ]))
 }
 
@@ -281,7 +284,7 @@ fn did_of(step: &Step) -> Option<Did> {
 }
 
 /// `{Time, After, Step, Details}` for each step.
-fn told(steps: &[(u64, Step)], _: &Hashids) -> Term {
+fn told(steps: &[(u64, Step)]) -> Term {
     let first = steps.first().map_or(0, |(at, _)| *at);
     let lines = steps.iter().map(|(at, step)| {
         let time = Timestamp::from_millisecond(i64::try_from(*at).unwrap_or(0));
