@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actor::device::operator::Order;
+use crate::actor::mailroom::DeviceRef;
 use crate::erl::eval::{Host as World, Waited};
 use crate::erl::function::{Machine, Raised};
 use crate::erl::term::{Atom, Term};
@@ -129,6 +130,51 @@ impl<'a> Host<'a> {
         });
         done
     }
+
+    /// A message for another shell, if that is what has this number.
+    fn leave_with(
+        &self,
+        call: &Call<'_>,
+        number: u64,
+        message: Term,
+    ) -> Result<Option<Plan>, Raised> {
+        let shell = self.shell.clone();
+        let Some(seat) = call.ask(async move { shell.seats.find(number) })? else {
+            return Ok(None);
+        };
+        self.allow("a message to another shell")?;
+        let says = format!("leave a message with the shell <0.{number}.0>");
+        Ok(Some(Plan::new(says, move |_| {
+            seat.leave(message);
+            Ok(Term::ok())
+        })))
+    }
+
+    /// A frame for the client of a device, if the message is text.
+    fn write_to(&self, device: DeviceRef, message: &Term) -> Result<Option<Plan>, Raised> {
+        self.allow("a message to a device")?;
+        let frame = bytes_of(message).and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(frame) = frame.filter(|frame| !frame.is_empty()) else {
+            return Ok(None);
+        };
+        let most = self.shell.state.settings.listen.max_payload;
+        if frame.len() > most {
+            let said = format!(
+                "it has {} bytes, and at most {most} are allowed",
+                frame.len()
+            );
+            return Err(failed("bad_message", said));
+        }
+        let says = format!(
+            "write a frame of {} bytes to {} of user {}",
+            frame.len(),
+            device.did(),
+            device.uid()
+        );
+        Ok(Some(Plan::new(says, move |call| {
+            processes::order(call, &device, Order::Text(frame.into()))
+        })))
+    }
 }
 
 impl World for Host<'_> {
@@ -138,7 +184,7 @@ impl World for Host<'_> {
 
     fn send(&self, to: &Term, message: Term) -> Result<(), Raised> {
         let mut silent = Silent;
-        let call = Call {
+        let mut call = Call {
             shell: self.shell,
             seat: self.seat,
             machine: &mut silent,
@@ -158,51 +204,15 @@ impl World for Host<'_> {
             self.seat.leave(message);
             return Ok(());
         }
-        // To whoever is dead, or would not know what to do with it, a message is lost, as in Erlang.
-        match processes::known(&call, number)? {
-            Some(Known::Fixture(..)) => {
-                let shell = self.shell.clone();
-                let seat = call.ask(async move { shell.seats.find(number) })?;
-                if let Some(seat) = seat {
-                    self.allow("a message to another shell")?;
-                    if !self.dry_run {
-                        seat.leave(message);
-                    }
-                }
-                Ok(())
-            }
-            Some(Known::Device(Seen { device, .. }, _)) => {
-                self.allow("a message to a device")?;
-                let bytes = bytes_of(&message).and_then(|bytes| String::from_utf8(bytes).ok());
-                let Some(frame) = bytes.filter(|frame| !frame.is_empty()) else {
-                    return Ok(());
-                };
-                let most = self.shell.state.settings.listen.max_payload;
-                if frame.len() > most {
-                    return Err(failed(
-                        "bad_message",
-                        format!("at most {most} bytes are allowed"),
-                    ));
-                }
-                let says = format!(
-                    "write a frame of {} bytes to {} of user {}",
-                    frame.len(),
-                    device.did(),
-                    device.uid()
-                );
-                let plan = Plan::new(says, move |call| {
-                    processes::order(call, &device, Order::Text(frame.into()))
-                });
-                let mut silent = Silent;
-                let mut call = Call {
-                    shell: self.shell,
-                    seat: self.seat,
-                    machine: &mut silent,
-                    deadline: self.deadline,
-                };
-                self.carry_out(&mut call, plan).map(drop)
-            }
-            _ => Ok(()),
+        let plan = match processes::known(&call, number)? {
+            Some(Known::Fixture(..)) => self.leave_with(&call, number, message)?,
+            Some(Known::Device(Seen { device, .. }, _)) => self.write_to(device, &message)?,
+            _ => None,
+        };
+        match plan {
+            Some(plan) => self.carry_out(&mut call, plan).map(drop),
+            // To whoever is dead, or would not know what to do with it, a message is lost, as in Erlang.
+            None => Ok(()),
         }
     }
 

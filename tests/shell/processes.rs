@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{ALICE, BOB, ONCE, Server, until};
+use crate::support::{ADMIN_TOKEN, ALICE, BOB, ONCE, Server, until};
 
 #[tokio::test]
 async fn devices_and_deliveries_have_pids_that_live_and_die_with_them() {
@@ -82,6 +82,30 @@ async fn a_device_takes_texts_and_a_shell_takes_anything() {
         Some("** exception error: bad argument")
     );
     assert_eq!(server.value("pid(0, 999999, 0) ! hello.").await, "hello");
+}
+
+#[tokio::test]
+async fn shells_leave_messages_with_each_other_and_a_dry_run_leaves_none() {
+    let server = Server::start(&[]).await;
+    let at = |session: &str, text: &str| {
+        let call = server.shell_as(ADMIN_TOKEN, text);
+        call.header("x-session", session)
+    };
+    let pid = at("day", "pid_to_list(self()).").send().await.body;
+    let sends = format!("list_to_pid({}) ! {{from, night}}.", pid.trim());
+    let dry = at("night", &sends)
+        .header("x-dry-run", "1")
+        .send()
+        .await
+        .body;
+    assert!(
+        dry.starts_with("dry run: would leave a message with the shell <0."),
+        "{dry}"
+    );
+    assert_eq!(at("day", "flush().").send().await.body, "ok\n");
+    assert_eq!(at("night", &sends).send().await.body, "{from,night}\n");
+    let flushed = at("day", "flush().").send().await.body;
+    assert_eq!(flushed, "Shell got {from,night}\nok\n");
 }
 
 #[tokio::test]
