@@ -10,6 +10,7 @@ pub mod desk;
 pub mod evaluation;
 pub mod host;
 pub mod inboxes;
+pub mod known;
 pub mod observer;
 pub mod seat;
 pub mod table;

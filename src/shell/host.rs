@@ -10,7 +10,7 @@ use crate::erl::eval::{Host as World, Waited};
 use crate::erl::function::{Machine, Raised};
 use crate::erl::term::{Atom, Term};
 
-use super::call::processes::{self, Known};
+use super::known::{self, Known};
 use super::observer::Seen;
 use super::seat::Seat;
 use super::table::{self, Body, Function, Plan};
@@ -172,7 +172,7 @@ impl<'a> Host<'a> {
             device.uid()
         );
         Ok(Some(Plan::new(says, move |call| {
-            processes::order(call, &device, Order::Text(frame.into()))
+            known::order(call, &device, Order::Text(frame.into()))
         })))
     }
 }
@@ -204,7 +204,7 @@ impl World for Host<'_> {
             self.seat.leave(message);
             return Ok(());
         }
-        let plan = match processes::known(&call, number)? {
+        let plan = match known::find(&call, number)? {
             Some(Known::Fixture(..)) => self.leave_with(&call, number, message)?,
             Some(Known::Device(Seen { device, .. }, _)) => self.write_to(device, &message)?,
             _ => None,

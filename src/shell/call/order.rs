@@ -16,13 +16,13 @@ use crate::machine::schedule::Schedule;
 use crate::message::trace::Step;
 use crate::message::{Answer, Fault, Op};
 use crate::shell::Call;
+use crate::shell::known;
 use crate::shell::table::{Body, Function, Plan};
 use crate::shell::terms::{did_of, failed, id_of, number, user_of, wrong};
 use crate::store::ledger::look;
 use crate::store::record::RowRef;
 
 use super::overview::{access_term, gaps};
-use super::processes;
 
 /// How long after the order a drain begins.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -144,7 +144,7 @@ fn names(devices: &[DeviceRef]) -> String {
 /// Has each of these devices do something; how many they are.
 fn each(call: &Call<'_>, devices: &[DeviceRef], order: &Order) -> Result<Term, Raised> {
     for device in devices {
-        processes::order(call, device, order.clone())?;
+        known::order(call, device, order.clone())?;
     }
     Ok(number(devices.len() as u64))
 }
@@ -189,7 +189,7 @@ fn expire(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
             let answer = state.commit(op).await?;
             note(&state, uid, &rows, &Step::Expired);
             for device in state.services.registry.of_user(uid) {
-                processes::tell(&device, Order::Expired(seqs.clone())).await;
+                known::tell(&device, Order::Expired(seqs.clone())).await;
             }
             Ok::<Answer, Fault>(answer)
         })?;

@@ -1,19 +1,15 @@
 //! Processes: what runs, for whom, since when, and how to end it.
 
-use std::sync::Arc;
-
-use tokio::sync::oneshot;
-
-use crate::actor::device::operator::{Flight, Obey, Order, Snapshot};
+use crate::actor::device::operator::{Flight, Order, Snapshot};
 use crate::actor::mailroom::DeviceRef;
-use crate::actor::processes::{Fact, Fixture, Process};
-use crate::actor::registry::Member;
+use crate::actor::processes::Fact;
 use crate::erl::function::Raised;
 use crate::erl::term::{Key, Term};
 use crate::id::Hashids;
 use crate::machine::life::span;
 use crate::shell::Call;
-use crate::shell::observer::{Observed, Seen, look_at};
+use crate::shell::known::{self, Known};
+use crate::shell::observer::Seen;
 use crate::shell::table::{self, Body, Function, Plan};
 use crate::shell::terms::{failed, map, number, or_undefined, pair, text, text_of, user_name};
 
@@ -151,43 +147,6 @@ const ITEMS: [&str; 15] = [
     "links",
 ];
 
-/// What is known of one process.
-pub enum Known {
-    /// A device.
-    Device(Seen, Snapshot),
-    /// A delivery that walks.
-    Delivery(DeviceRef, Flight),
-    /// Anything else.
-    Fixture(Standing, Arc<dyn Fixture>),
-}
-
-/// How something that is neither stands: what it says takes locks of its own, so it is asked at the desk.
-pub struct Standing {
-    number: u64,
-    kind: &'static str,
-    name: Option<String>,
-    label: String,
-    parent: Option<u64>,
-    since_ms: u64,
-    mailbox: usize,
-    facts: Vec<(&'static str, Fact)>,
-}
-
-impl Standing {
-    fn of(number: u64, fixture: &dyn Fixture) -> Standing {
-        Standing {
-            number,
-            kind: fixture.kind(),
-            name: fixture.name().map(str::to_string),
-            label: fixture.label(),
-            parent: fixture.parent(),
-            since_ms: fixture.since_ms(),
-            mailbox: fixture.mailbox(),
-            facts: fixture.facts(),
-        }
-    }
-}
-
 fn own_pid(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
     Ok(Term::Pid(call.seat.number))
 }
@@ -228,7 +187,7 @@ fn flush(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 }
 
 fn processes(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
-    let (fixtures, observed) = everything(call)?;
+    let (fixtures, observed) = known::everything(call)?;
     let mut numbers: Vec<u64> = fixtures.iter().map(|fixture| fixture.number).collect();
     numbers.extend(observed.devices.iter().map(|seen| seen.device.number()));
     numbers.extend(observed.flights.iter().map(|(_, flight)| flight.number));
@@ -240,7 +199,7 @@ fn processes(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
 }
 
 fn registered(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
-    let (fixtures, _) = everything(call)?;
+    let (fixtures, _) = known::everything(call)?;
     let mut names: Vec<String> = fixtures
         .iter()
         .filter_map(|fixture| fixture.name.clone())
@@ -259,12 +218,12 @@ fn whereis(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
 
 fn is_process_alive(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let number = pid_of(&args[0])?;
-    Ok(Term::bool(known(call, number)?.is_some()))
+    Ok(Term::bool(known::find(call, number)?.is_some()))
 }
 
 fn process_info(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let number = pid_of(&args[0])?;
-    let Some(known) = known(call, number)? else {
+    let Some(known) = known::find(call, number)? else {
         return Ok(Term::atom("undefined"));
     };
     let items = items(call, &known);
@@ -274,7 +233,7 @@ fn process_info(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
 
 fn process_info_item(call: &mut Call<'_>, args: &[Term]) -> Result<Term, Raised> {
     let number = pid_of(&args[0])?;
-    let Some(known) = known(call, number)? else {
+    let Some(known) = known::find(call, number)? else {
         return Ok(Term::atom("undefined"));
     };
     let items = items(call, &known);
@@ -399,48 +358,11 @@ fn delivery_items(
     ]
 }
 
-/// Who has that number and lives.
-pub fn known(call: &Call<'_>, number: u64) -> Result<Option<Known>, Raised> {
-    let state = call.shell.state.clone();
-    call.ask(async move {
-        match state.services.processes.find(number)? {
-            Process::Fixture(fixture) => {
-                Some(Known::Fixture(Standing::of(number, &*fixture), fixture))
-            }
-            Process::Device(device) => {
-                let snapshot = look_at(&device).await;
-                let alive = device.is_alive();
-                // One that is too busy to say how it stands is alive.
-                alive.then(|| Known::Device(Seen::of(device), snapshot.unwrap_or_default()))
-            }
-            Process::Delivery { device, slot } => {
-                let snapshot = look_at(&device).await?;
-                let mut flights = snapshot.deliveries.into_iter();
-                let flight = flights.find(|flight| flight.slot == slot)?;
-                Some(Known::Delivery(device, flight))
-            }
-        }
-    })
-}
-
-type Everything = (Vec<Standing>, Arc<Observed>);
-
-fn everything(call: &Call<'_>) -> Result<Everything, Raised> {
-    let shell = call.shell.clone();
-    call.ask(async move {
-        let services = &shell.state.services;
-        let observed = shell.observer.look(services).await;
-        let fixtures = services.processes.fixtures().into_iter();
-        let standing = fixtures.map(|(number, fixture)| Standing::of(number, &*fixture));
-        (standing.collect(), observed)
-    })
-}
-
 fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
     let number = pid_of(&args[0])?;
     let is_normal = args[1].is_atom("normal");
     let truth = |_: &mut Call<'_>| Ok(Term::bool(true));
-    Ok(match known(call, number)? {
+    Ok(match known::find(call, number)? {
         None => Plan::new(format!("nothing: <0.{number}.0> is dead"), truth),
         Some(Known::Fixture(stands, fixture)) => {
             if !fixture.is_endable() {
@@ -464,7 +386,7 @@ fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
                 device.uid(),
                 snapshot.view.walking
             );
-            Plan::new(says, move |call| order(call, &device, Order::Die))
+            Plan::new(says, move |call| known::order(call, &device, Order::Die))
         }
         Some(Known::Delivery(device, flight)) => {
             let says = format!(
@@ -474,29 +396,14 @@ fn exit(call: &mut Call<'_>, args: &[Term]) -> Result<Plan, Raised> {
                 device.uid()
             );
             Plan::new(says, move |call| {
-                order(call, &device, Order::Halt(flight.slot))
+                known::order(call, &device, Order::Halt(flight.slot))
             })
         }
     })
 }
 
-/// Has a device do something, and waits until it is done; `true`, as signals in Erlang say it.
-pub fn order(call: &Call<'_>, device: &DeviceRef, order: Order) -> Result<Term, Raised> {
-    let device = device.clone();
-    call.ask(async move { tell(&device, order).await })?;
-    Ok(Term::bool(true))
-}
-
-/// Has a device do something, and waits until it is done.
-pub async fn tell(device: &DeviceRef, order: Order) {
-    let (done, heard) = oneshot::channel();
-    device.addr().do_send(Obey { order, done });
-    // One that ends meanwhile does nothing any more.
-    let _ = heard.await;
-}
-
 fn i(call: &mut Call<'_>, _: &[Term]) -> Result<Term, Raised> {
-    let (fixtures, observed) = everything(call)?;
+    let (fixtures, observed) = known::everything(call)?;
     let now = observed.at_ms;
     let age = |since: u64| span(now.saturating_sub(since));
     let row = |number: u64, kind: &str, what: &str, mailbox: usize, since: u64| {
