@@ -1,0 +1,55 @@
+import { Code } from "./codes.js";
+import { YizhanError } from "./error.js";
+
+/** Calls the REST API with the token of `tokens`; one that is refused is exchanged once. */
+export async function callRest({ fetch, base, tokens }, method, path, body) {
+  for (let first = true; ; first = false) {
+    const token = await tokens.current();
+    try {
+      return await call({ fetch, base, token }, method, path, body);
+    } catch (error) {
+      const worn =
+        error.code === Code.RefreshToken || error.code === Code.InvalidToken;
+      if (!worn || !first || !tokens.canRenew) throw error;
+      tokens.wornOut();
+    }
+  }
+}
+
+/** Exchanges a refresh token for an access token. */
+export async function refreshAccess({ fetch, base }, refreshToken) {
+  const { token } = await call(
+    { fetch, base, token: refreshToken },
+    "POST",
+    "/v1/token/refresh",
+  );
+  return token;
+}
+
+async function call({ fetch, base, token }, method, path, body) {
+  let answer;
+  let status;
+  try {
+    const response = await fetch(new URL(path, base), {
+      method,
+      headers: {
+        authorization: `Bearer ${token.replace(/^Bearer /i, "")}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    status = response.status;
+    answer = JSON.parse(await response.text());
+  } catch (error) {
+    throw new YizhanError(
+      status ?? 0,
+      status ? `HTTP ${status}` : `no answer: ${error.message}`,
+    );
+  }
+  if (answer.code === 0) return answer.payload;
+  throw new YizhanError(
+    answer.code ?? status,
+    answer.msg ?? `HTTP ${status}`,
+    answer.payload?.retry_ms,
+  );
+}
