@@ -84,7 +84,7 @@ else
     missing "ffmpeg, or no nginx with RTMP" "the relay is not tried with them"
 fi
 
-# The console page is tried in a real browser: Debian's headless build is the smallest that there is.
+# The pages are tried in a real browser: Debian's headless build is the smallest that there is.
 find_chromium() {
     command -v chromium-headless-shell || command -v chromium || true
 }
@@ -96,5 +96,27 @@ fi
 if [[ -n "$chromium" ]]; then
     export YIZHAN_CHROMIUM="$chromium"
 else
-    missing chromium "the console page is not tried"
+    missing chromium "the pages are not tried"
 fi
+
+# The JavaScript client's own tests run in Node 20 or later. Where the distribution's is older, its npm fetches one.
+export PATH="$PWD/target/node/node_modules/node/bin:$PATH"
+node_is_new() {
+    [[ "$(node --version 2> /dev/null)" =~ ^v([0-9]+) ]] && ((BASH_REMATCH[1] >= 20))
+}
+if ! node_is_new && can_fetch; then
+    update && install nodejs || echo "node cannot be fetched" >&2
+fi
+if ! node_is_new && can_fetch; then
+    update && install npm && npm install --silent --no-save --prefix target/node node@20 > /dev/null || echo "Node 20 cannot be fetched" >&2
+fi
+node_is_new || missing "Node 20" "the JavaScript client is not tried"
+
+# The REST API is tried against its own description by a tool that Python fetches into target/.
+has_venv() {
+    python3 -c 'import ensurepip, venv' 2> /dev/null
+}
+if ! has_venv && can_fetch; then
+    update && install python3 python3-venv || echo "Python cannot be fetched" >&2
+fi
+has_venv || missing "python3 with venv" "the REST API is not tried against its description"

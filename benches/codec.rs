@@ -13,7 +13,8 @@ use yizhan::codec::Bounds;
 use yizhan::codec::json::Json;
 use yizhan::config::Ids;
 use yizhan::id::{Did, Hashids, MsgId, Uid};
-use yizhan::message::{Ack, Event, Fault, Kind, Message, Notice, Row, State, Target};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Ack, Event, Fate, Fault, Kind, Message, Notice, Row, State, Target, What};
 
 const ID: &str = "cdsgrbgppoodp0gvpb60";
 const TO: Uid = Uid(108);
@@ -81,7 +82,7 @@ fn encode(criterion: &mut Criterion) {
     let id = MsgId::parse(ID).unwrap();
     let did = Did::parse("a-phone").unwrap();
     let target = Target {
-        to: TO,
+        to: Chat::User(TO),
         id: id.clone(),
     };
     let events = [
@@ -89,7 +90,8 @@ fn encode(criterion: &mut Criterion) {
             "accepted",
             Event::Accepted {
                 id: id.clone(),
-                to: TO,
+                to: Chat::User(TO),
+                cseq: 123_456,
                 server_ts: NOW,
             },
         ),
@@ -121,7 +123,7 @@ fn encode(criterion: &mut Criterion) {
         ),
         (
             "status of 256",
-            Event::Status(vec![(target, State::Delivered); 256]),
+            Event::Status(vec![(target, State::Delivered, 0); 256]),
         ),
         (
             "error",
@@ -160,15 +162,21 @@ fn encode(criterion: &mut Criterion) {
 fn row(size: usize) -> Row {
     let payload = format!("\"{}\"", "x".repeat(size - 2));
     Row {
+        reader: TO,
         seq: 123_456,
+        since: NOW,
+        what: What::Message,
         message: Arc::new(Message {
             id: MsgId::parse(ID).unwrap(),
-            kind: Kind::C2c,
+            kind: Kind::Words,
             from: Uid(1),
-            to: TO,
+            to: Chat::User(TO),
             payload: payload.into(),
             created_at: Some(NOW as i64),
             server_ts: NOW,
+            expires_at: None,
+            fate: Fate::Whole,
+            cseq: 123_456,
         }),
     }
 }

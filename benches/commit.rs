@@ -15,12 +15,13 @@ use yizhan::clock::Clock;
 use yizhan::id::{Did, MsgId, Uid};
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Draft, Kind, Op};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Answer, Draft, Op};
 use yizhan::metrics::Metrics;
 use yizhan::store::Engine;
 use yizhan::store::committer::{self, CommitQueue, Outlet};
 use yizhan::store::journal::Journal;
-use yizhan::store::ledger::{self, Ledger, News, Policy};
+use yizhan::store::ledger::{self, Ledger, News, People, Policy};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::sled::SledEngine;
 
@@ -37,6 +38,7 @@ const POLICY: Policy = Policy {
         forget_ms: 1 << 40,
     },
     ttl_ms: 1 << 40,
+    people: People::DEFAULT,
 };
 
 struct Answers(SyncSender<usize>);
@@ -120,12 +122,12 @@ impl Office {
         let message = |n: u64| {
             let draft = Draft {
                 id: MsgId::parse(&format!("m{n:019}")).unwrap(),
-                kind: Kind::C2c,
-                to: Uid(1 + n % READERS),
+                to: Chat::User(Uid(1 + n % READERS)),
                 payload: format!("\"{}\"", "x".repeat(PAYLOAD)).into(),
                 created_at: None,
+                expires_at: None,
             };
-            Op::Append(draft.signed_by(Uid(1000 + n % READERS)))
+            Op::Append(draft.signed_by(Uid(1000 + n % READERS), None))
         };
         (first..self.sent).map(message).collect()
     }

@@ -17,6 +17,7 @@ use yizhan::actor::diary::Diary;
 use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::presence::Board;
 use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
@@ -30,8 +31,9 @@ use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
 use yizhan::message::Event;
 use yizhan::metrics::Metrics;
-use yizhan::store::ledger::{Ledger, Policy, prepare};
+use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::reader::Keeps;
 use yizhan::store::{committer, reader};
 
 #[global_allocator]
@@ -211,6 +213,7 @@ fn services() -> Arc<Services> {
             forget_ms: FOR_EVER,
         },
         ttl_ms: 604_800_000,
+        people: People::DEFAULT,
     };
     let clock = Clock::start();
     let metrics = Metrics::new().unwrap();
@@ -222,7 +225,11 @@ fn services() -> Arc<Services> {
     let (engine_for_reads, time) = (engine.clone(), clock.clone());
     let started = committer::start(engine, ledger, clock.clone(), metrics.clone(), dispatch);
     let (commits, _) = started.unwrap();
-    let (reads, _) = reader::start(engine_for_reads, time, policy.ttl_ms, Pages).unwrap();
+    let keeps = Keeps {
+        ttl_ms: policy.ttl_ms,
+        history_ms: policy.people.keep_ms,
+    };
+    let (reads, _) = reader::start(engine_for_reads, time, keeps, Pages).unwrap();
     Arc::new(Services {
         commits,
         reads,
@@ -244,6 +251,8 @@ fn services() -> Arc<Services> {
         }),
         processes: Processes::default(),
         diary: Diary::none(),
+        presence: Board::default(),
+        tells: false,
         epochs: AtomicU64::new(1),
     })
 }

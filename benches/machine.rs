@@ -17,8 +17,9 @@ use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Device, Effect, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
 use yizhan::machine::schedule::Schedule;
+use yizhan::message::chat::Chat;
 use yizhan::message::{
-    Accepted, Ack, Acked, Answer, Attached, Command, Draft, Kind, Message, Row, State,
+    Accepted, Ack, Acked, Answer, Attached, Command, Draft, Fate, Kind, Message, Row, State, What,
 };
 
 const NOW: u64 = 1_668_877_742_828;
@@ -84,8 +85,10 @@ fn device(criterion: &mut Criterion) {
                 let ticket = obey(&mut device, &mut written).unwrap();
                 let answer = Answer::Accepted(Accepted {
                     seq: 1,
+                    cseq: 1,
                     server_ts: NOW,
                     state: State::Accepted,
+                    count: 0,
                     repeat: false,
                 });
                 device.answered(NOW, ticket, answer);
@@ -118,6 +121,8 @@ fn judge(criterion: &mut Criterion) {
         digest: 1,
         server_ts: NOW,
         expired: false,
+        cseq: 7,
+        revoked: false,
     };
     let mut group = criterion.benchmark_group("dedupe");
     for (name, found) in [("new", None), ("repeat", Some(entry))] {
@@ -194,15 +199,21 @@ fn obey(device: &mut Device, written: &mut u64) -> Option<Ticket> {
 
 fn row(seq: Seq) -> Row {
     Row {
+        reader: Uid(108),
         seq,
+        since: NOW,
+        what: What::Message,
         message: Arc::new(Message {
             id: MsgId::parse(&format!("m{seq}")).unwrap(),
-            kind: Kind::C2c,
+            kind: Kind::Words,
             from: Uid(1),
-            to: Uid(108),
+            to: Chat::User(Uid(108)),
             payload: "1".repeat(256).into(),
             created_at: None,
             server_ts: NOW,
+            expires_at: None,
+            fate: Fate::Whole,
+            cseq: 0,
         }),
     }
 }
@@ -210,9 +221,9 @@ fn row(seq: Seq) -> Row {
 fn draft(number: u64) -> Draft {
     Draft {
         id: MsgId::parse(&format!("m{number}")).unwrap(),
-        kind: Kind::C2c,
-        to: Uid(1),
+        to: Chat::User(Uid(1)),
         payload: "1".repeat(256).into(),
         created_at: None,
+        expires_at: None,
     }
 }

@@ -29,7 +29,9 @@ use yizhan::codec::json::Json;
 use yizhan::codec::{Bounds, Inbound};
 use yizhan::config::{Settings, Sources, keys};
 use yizhan::id::{Did, Hashids, MsgId, Seq, Uid};
-use yizhan::message::{Ack, Command, Draft, Event, Message as Stored, Notice, Row};
+use yizhan::message::{
+    Ack, Command, Draft, Event, Fate, Kind, Message as Stored, Notice, Row, What,
+};
 use yizhan::token::Tokens;
 
 #[global_allocator]
@@ -256,7 +258,7 @@ fn write_log(mut file: File, waiting: &Receiver<(Addr<Socket>, Entry)>) {
                 Entry::Send(from, draft) => record(
                     &mut bytes,
                     b'm',
-                    &[from.0, draft.to.0],
+                    &[from.0, draft.to.number()],
                     &[draft.id.as_str(), &draft.payload],
                 ),
                 Entry::Ack(reader, from, id, did) => {
@@ -290,23 +292,40 @@ fn publish(
         match entry {
             Entry::Come(uid) => drop(users.insert(uid, addr)),
             Entry::Send(from, draft) => {
-                let head = heads.entry(draft.to).or_default();
+                // No load that it is for has groups.
+                let Some(reader) = draft.to.user() else {
+                    continue;
+                };
+                let head = heads.entry(reader).or_default();
                 *head += 1;
-                let (id, to) = (draft.id.clone(), draft.to);
-                let accepted = Event::Accepted { id, to, server_ts };
+                let (id, to, cseq) = (draft.id.clone(), draft.to, *head);
+                let accepted = Event::Accepted {
+                    id,
+                    to,
+                    cseq,
+                    server_ts,
+                };
                 told.entry(from).or_default().push(accepted);
                 let message = Stored {
                     id: draft.id,
-                    kind: draft.kind,
+                    kind: Kind::Words,
                     from,
                     to,
                     payload: draft.payload,
                     created_at: draft.created_at,
                     server_ts,
+                    expires_at: None,
+                    fate: Fate::Whole,
+                    cseq,
                 };
-                let (seq, message) = (*head, Arc::new(message));
-                let row = Event::Deliver(Row { seq, message });
-                told.entry(to).or_default().push(row);
+                let row = Event::Deliver(Row {
+                    reader,
+                    seq: *head,
+                    since: server_ts,
+                    what: What::Message,
+                    message: Arc::new(message),
+                });
+                told.entry(reader).or_default().push(row);
             }
             Entry::Ack(reader, from, id, did) => {
                 let form = Ack::Id {

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use yizhan::id::{MsgId, Uid};
 use yizhan::machine::inbox::Bounds;
-use yizhan::message::{Draft, Kind, Op};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Draft, Op};
 use yizhan::metrics::Metrics;
 use yizhan::store::Engine;
 use yizhan::store::journal::Journal;
-use yizhan::store::ledger::{self, Ledger, Policy};
+use yizhan::store::ledger::{self, Ledger, People, Policy};
 
 /// Messages that wait for each reader.
 const EACH: u64 = 100;
@@ -57,6 +58,7 @@ fn fill(path: &Path, rows: u64) -> Result<()> {
             forget_ms: 1 << 40,
         },
         ttl_ms: 1 << 40,
+        people: People::DEFAULT,
     };
     let mut ledger = Ledger::new(engine.clone(), policy);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
@@ -66,12 +68,12 @@ fn fill(path: &Path, rows: u64) -> Result<()> {
             let id = MsgId::parse(&format!("m{n:019}")).map_err(|e| anyhow::anyhow!("{e:?}"))?;
             let draft = Draft {
                 id,
-                kind: Kind::C2c,
-                to: Uid(1 + n / EACH),
+                to: Chat::User(Uid(1 + n / EACH)),
                 payload: payload.clone().into(),
                 created_at: None,
+                expires_at: None,
             };
-            Ok(Op::Append(draft.signed_by(Uid(1))))
+            Ok(Op::Append(draft.signed_by(Uid(1), None)))
         });
         let messages = messages.collect::<Result<Vec<Op>>>()?;
         ledger.commit(now.as_millis() as u64, &messages)?;

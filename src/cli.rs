@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod archive;
 mod attach;
 mod backup;
 mod health;
@@ -84,6 +85,8 @@ enum Command {
     /// Looks after the store of a server that does not run
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Reads what is too old for the history, whether a server runs on the store or not
+    Archive(archive::ArchiveArgs),
     /// Asks the server of these settings on this machine whether it is ready; if it is not, says why and fails
     Health,
     /// Opens a shell on a running server, or evaluates a script there
@@ -115,6 +118,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Backup(args)) => backup::backup(&settings, &args),
         Some(Command::Restore(args)) => backup::restore(&settings, &args),
         Some(Command::Store(command)) => store::run(&settings, command),
+        Some(Command::Archive(args)) => archive::archive(&settings, &args),
         Some(Command::Health) => {
             health::ask(&settings)?;
             print("ready")

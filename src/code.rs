@@ -6,8 +6,8 @@
 pub enum Code {
     /// The frame or the request cannot be read; sending it again will not help.
     BadFrame = 400,
-    /// An operator has banned the user or the device.
-    Banned = 403,
+    /// Whoever asks may not do this, or an operator has banned the user or the device.
+    Forbidden = 403,
     /// Nobody and nothing by that name is there.
     NotFound = 404,
     /// The id was used before for the same reader with another content.
@@ -32,7 +32,7 @@ impl Code {
     /// Every code, in rising order.
     pub const ALL: [Code; 11] = [
         Code::BadFrame,
-        Code::Banned,
+        Code::Forbidden,
         Code::NotFound,
         Code::Conflict,
         Code::TooLarge,
@@ -53,7 +53,7 @@ impl Code {
     pub const fn message(self) -> &'static str {
         match self {
             Code::BadFrame => "Bad frame",
-            Code::Banned => "Banned",
+            Code::Forbidden => "Forbidden",
             Code::NotFound => "Not found",
             Code::Conflict => "Same id with another content",
             Code::TooLarge => "Too large",

@@ -15,9 +15,12 @@ use crate::id::{Did, Hashids, NameError};
 pub mod keys;
 pub mod layers;
 mod origin;
+mod people;
+pub mod webhook;
 
 pub use keys::Keys;
 pub use layers::{ConfigError, Sources};
+pub use people::{Contacts, Group, History, Message, Presence};
 
 /// Everything an operator can set; each field is a section of `config/default.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,12 +40,24 @@ pub struct Settings {
     pub delivery: Delivery,
     /// How much waits for a reader, and for how long.
     pub inbox: Inbox,
+    /// How long conversations are kept.
+    pub history: History,
+    /// What an author may do to a message later.
+    pub message: Message,
+    /// Who may write to whom.
+    pub contacts: Contacts,
+    /// The bounds of groups.
+    pub group: Group,
+    /// How it is told who is online.
+    pub presence: Presence,
     /// How much one client may ask of the server.
     pub limits: Limits,
     /// What the operator's shell may take.
     pub shell: Shell,
     /// How long the lives of messages are remembered.
     pub trace: Trace,
+    /// Who is told of what happens.
+    pub webhook: webhook::Webhook,
     /// Who may use the admin listener.
     pub admin: Admin,
 }
@@ -348,6 +363,8 @@ impl Settings {
         check_schedule(&self.delivery.schedule_ms)?;
         within("inbox.max_messages", self.inbox.max_messages, 1..=MAX_INBOX)?;
         within("inbox.ttl_ms", self.inbox.ttl_ms, 1..=CENTURY_MS)?;
+        self.check_people()?;
+        self.webhook.check()?;
         self.check_limits()?;
         within("shell.eval_ms", self.shell.eval_ms, 10..=MAX_EVAL_MS)?;
         self.shell.relay_ip()?;

@@ -23,7 +23,20 @@ impl fmt::Display for Uid {
     }
 }
 
-/// A message's place in its reader's inbox, rising from 1 and never used twice for one user.
+/// The number of a conversation; that of a group is how its members name it, as a hashid on the wire.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Cid(pub u64);
+
+impl fmt::Display for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place in a sequence: of a message in its reader's inbox, or in its conversation. It rises from 1, and is never used
+/// twice.
 pub type Seq = u64;
 
 /// The longest message id or device id, in bytes.

@@ -7,6 +7,7 @@ pub mod code;
 pub mod config;
 pub mod id;
 pub mod token;
+pub mod webhook;
 
 // 1: pure.
 pub mod codec;

@@ -26,6 +26,10 @@ struct Inner {
     redelivered: IntCounter,
     parked: IntCounter,
     expired: IntCounter,
+    overflowed: IntCounter,
+    events_sent: IntCounter,
+    events_failed: IntCounter,
+    events_dropped: IntCounter,
     refused: IntCounterVec,
     limited: IntCounterVec,
     connections: IntGauge,
@@ -79,6 +83,26 @@ impl Metrics {
                 &registry,
                 "yizhan_expired_total",
                 "Messages that left the inbox unread, being too old.",
+            )?,
+            overflowed: counter(
+                &registry,
+                "yizhan_group_overflow_total",
+                "Messages of groups for which an inbox had no room.",
+            )?,
+            events_sent: counter(
+                &registry,
+                "yizhan_webhook_sent_total",
+                "Events that the webhook's receiver has got.",
+            )?,
+            events_failed: counter(
+                &registry,
+                "yizhan_webhook_failed_total",
+                "Attempts to tell the webhook's receiver that have failed.",
+            )?,
+            events_dropped: counter(
+                &registry,
+                "yizhan_webhook_dropped_total",
+                "Events that were dropped before the webhook's receiver had them.",
             )?,
             refused: {
                 let opts = Opts::new("yizhan_refused_total", "Refusals told to clients, by code.");
@@ -219,10 +243,22 @@ impl Metrics {
         self.0.accepted.inc_by(tally.accepted);
         self.0.delivered.inc_by(tally.delivered);
         self.0.expired.inc_by(tally.expired);
+        self.0.overflowed.inc_by(tally.overflowed);
+        self.0.events_dropped.inc_by(tally.events_dropped);
         self.0.rows.add(tally.rows);
         if tally.wrote {
             self.0.commit.observe(took.as_secs_f64());
         }
+    }
+
+    /// The webhook's receiver has got so many events.
+    pub fn events_sent(&self, events: u64) {
+        self.0.events_sent.inc_by(events);
+    }
+
+    /// An attempt to tell the webhook's receiver has failed.
+    pub fn events_failed(&self) {
+        self.0.events_failed.inc();
     }
 
     /// A batch of this many requests was flushed.

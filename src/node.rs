@@ -1,6 +1,7 @@
 //! The composition root: puts a server together, says where it listens, and takes it down in order.
 
 mod descriptors;
+mod hooks;
 mod lock;
 mod parts;
 pub mod restore;
@@ -23,13 +24,15 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::actor::device::{Drain, Services};
 use crate::actor::diary::Diary;
-use crate::actor::dispatch::{Dispatch, Pages};
+use crate::actor::dispatch::{Asker, Dispatch, Pages};
+use crate::actor::events::{self, Horizon};
 use crate::actor::mailroom::DeviceRef;
+use crate::actor::presence::{Board, Teller};
 use crate::actor::processes::Processes;
 use crate::actor::registry::Registry;
 use crate::clock::{Clock, Wall, wall_ms};
@@ -45,16 +48,19 @@ use crate::id::Hashids;
 use crate::machine::device::Rules;
 use crate::machine::inbox::Bounds;
 use crate::machine::schedule::Schedule;
+use crate::message::Op;
 use crate::metrics::Metrics;
 use crate::shell::Shell;
 use crate::shell::audit::Audit;
 use crate::store::backup::Recorder;
-use crate::store::journal::Journal;
-use crate::store::ledger::{self, Ledger, Policy};
+use crate::store::journal::{Journal, Keeping};
+use crate::store::ledger::{self, Ledger, People, Policy};
 use crate::store::memory::MemoryEngine;
+use crate::store::reader::Keeps;
 use crate::store::trace::{Keep, Tracer};
 use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
+use crate::webhook::{Sender, What};
 
 use descriptors::Budget;
 use lock::DirLock;
@@ -105,6 +111,7 @@ pub struct Node {
     /// An operator ends the server here.
     stop: Arc<Notify>,
     tracer: Option<Tracer>,
+    sender: Option<Sender>,
     servers: Vec<Server>,
     committer: JoinHandle<()>,
     certificates: Certificates,
@@ -201,10 +208,15 @@ impl Node {
         };
         let clock = Clock::resume(wall, mark.as_ref());
         if let Some(journal) = journal {
-            let (clock, policy) = (clock.clone(), policy(&settings));
+            let (of_entries, policy) = (clock.clone(), policy(&settings));
             journal.forget(Box::new(move |entry| {
-                ledger::is_forgotten(entry, clock.now_ms(), &policy)
+                ledger::is_forgotten(entry, of_entries.now_ms(), &policy)
             }));
+            let of_days = clock.clone();
+            journal.keep(Keeping {
+                now: Box::new(move || of_days.now_ms()),
+                keep_ms: settings.history_ms(),
+            });
         }
 
         let tracer = start_trace(&settings, is_on_disk, &clock);
@@ -217,12 +229,25 @@ impl Node {
             most => most,
         };
         let registry: Arc<Registry<DeviceRef>> = Arc::new(Registry::with_max(per_user));
+        let mut ledger = Ledger::new(engine.clone(), policy(&settings));
+        let hooks = hooks::hooks(&settings, &registry);
+        let tells = hooks.is_some();
+        if let Some(hooks) = hooks {
+            ledger.tell_receiver(hooks);
+        }
+        let last = events::last(&*engine).map_err(|e| StartError(e.to_string()))?;
+        let horizon = Horizon::at(last);
         let (commits, committer) = committer::start(
             engine.clone(),
-            Ledger::new(engine.clone(), policy(&settings)),
+            ledger,
             clock.clone(),
             metrics.clone(),
-            Dispatch::new(registry.clone(), metrics.clone(), diary.clone()),
+            Dispatch::with_events(
+                registry.clone(),
+                metrics.clone(),
+                diary.clone(),
+                horizon.clone(),
+            ),
         )
         .map_err(|e| StartError(format!("the committer cannot be started: {e}")))?;
         if is_on_disk {
@@ -230,8 +255,45 @@ impl Node {
             space::watch(path.clone(), least, commits.health(), metrics.clone())
                 .map_err(|e| StartError(format!("the disk cannot be watched: {e}")))?;
         }
-        let (reads, _) = reader::start(engine.clone(), clock.clone(), settings.inbox.ttl_ms, Pages)
+        let keeps = Keeps {
+            ttl_ms: settings.inbox.ttl_ms,
+            history_ms: settings.history_ms(),
+        };
+        let (reads, _) = reader::start(engine.clone(), clock.clone(), keeps, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
+        let sender = match keys.webhook_secret.clone().filter(|_| tells) {
+            Some(secret) => {
+                let parts = hooks::Parts {
+                    settings: &settings,
+                    secret,
+                    hashids: &hashids,
+                    engine: &engine,
+                    commits: &commits,
+                    horizon: &horizon,
+                    clock: &clock,
+                    metrics: &metrics,
+                };
+                let sender = hooks::start(parts)
+                    .map_err(|e| StartError(format!("webhook.url cannot be told: {e}")))?;
+                let (nobody, _) = oneshot::channel();
+                // The first of all events of this run.
+                let started = commits.submit(Asker::Waiting(nobody), Op::Tell(What::Started));
+                drop(started);
+                Some(sender)
+            }
+            None => None,
+        };
+        let presence = Board::default();
+        let teller = Teller {
+            registry: registry.clone(),
+            engine: engine.clone(),
+            clock: clock.clone(),
+            linger_ms: settings.presence.linger_ms,
+            per_second: settings.presence.notices_per_s,
+        };
+        teller
+            .start(presence.clone())
+            .map_err(|e| StartError(format!("nobody can be told who is online: {e}")))?;
         let services = Arc::new(Services {
             commits,
             reads,
@@ -242,6 +304,8 @@ impl Node {
             rules: rules(&settings).into(),
             processes: Processes::default(),
             diary: diary.clone(),
+            presence,
+            tells,
             epochs: AtomicU64::new(1),
         });
         let bounds = FrameBounds {
@@ -285,6 +349,7 @@ impl Node {
             desk,
             stop,
             tracer,
+            sender,
             servers: vec![public_server, admin_server],
             committer,
             certificates,
@@ -341,6 +406,13 @@ impl Node {
             handle.stop(false).await;
         }
         self.shell.end();
+        services.presence.stop();
+        if let Some(sender) = self.sender {
+            let ended = web::block(move || sender.stop()).await;
+            if !matches!(ended, Ok(true)) {
+                log::warn!("the webhook's sender was left behind");
+            }
+        }
         services.commits.end();
         let committer = self.committer;
         let ended = web::block(move || committer.join()).await;
@@ -424,6 +496,17 @@ fn policy(settings: &Settings) -> Policy {
             forget_ms: settings.device.forget_ms,
         },
         ttl_ms: settings.inbox.ttl_ms,
+        people: People {
+            keep_ms: settings.history_ms(),
+            revoke_ms: settings.message.revoke_ms,
+            edit_ms: settings.message.edit_ms,
+            contacts_required: settings.contacts.required,
+            max_contacts: settings.contacts.max_per_user,
+            max_members: settings.group.max_members,
+            max_groups: settings.group.max_per_user,
+            typing_members: settings.group.typing_members,
+            history_before_join: settings.group.history_before_join,
+        },
     }
 }
 
@@ -460,12 +543,13 @@ fn listen_public(
         services.metrics.clone(),
     );
     let server = HttpServer::new(move || {
-        let origins = &state.settings.listen.cors_origins;
+        let listen = &state.settings.listen;
+        let (origins, max_payload) = (&listen.cors_origins, listen.max_payload);
         App::new()
             .wrap(from_fn(admission::admitted))
             .app_data(state.clone())
             .app_data(Dialect::new(RefCell::new(state.json.clone())))
-            .configure(|config| public::routes(config, dev, origins))
+            .configure(|config| public::routes(config, dev, origins, max_payload))
     })
     .workers(budget.workers)
     .max_connections(budget.clients_per_worker)

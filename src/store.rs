@@ -6,6 +6,7 @@ pub mod backup;
 pub mod committer;
 pub mod files;
 pub mod health;
+pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
@@ -57,6 +58,11 @@ pub trait Engine: Send + Sync {
 
     /// Whether entries of the dedupe index whose time is over leave by themselves, as new ones come.
     fn forgets_dedupe(&self) -> bool {
+        false
+    }
+
+    /// Whether messages that are too old for the history leave by themselves.
+    fn keeps_history(&self) -> bool {
         false
     }
 

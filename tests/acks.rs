@@ -14,7 +14,10 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Slot, Ticket};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Ack, Acked, Answer, Attached, Command, Event, Kind, Message, Op, Page, Row};
+use yizhan::message::chat::Chat;
+use yizhan::message::{
+    Ack, Acked, Answer, Attached, Command, Event, Fate, Kind, Message, Op, Page, Row, What,
+};
 
 const UID: Uid = Uid(2);
 const NOW: u64 = 1_000;
@@ -52,16 +55,22 @@ impl Line {
         };
         let device = Device::new(UID, Did::parse("phone").unwrap(), rules);
         let rows = (1..).zip(ids).map(|(seq, id)| Row {
+            reader: UID,
             seq,
+            since: NOW,
+            what: What::Message,
             message: Arc::new(Message {
                 id: MsgId::parse(id).unwrap(),
-                kind: Kind::C2c,
+                kind: Kind::Words,
                 // Every message has a sender of its own.
                 from: Uid(10 + seq),
-                to: UID,
+                to: Chat::User(UID),
                 payload: "{}".into(),
                 created_at: None,
                 server_ts: NOW,
+                expires_at: None,
+                fate: Fate::Whole,
+                cseq: 0,
             }),
         });
         let mut line = Line {
@@ -117,7 +126,11 @@ impl Line {
                         true => rows.last().map_or(read.to, |row| row.seq),
                         false => read.to,
                     };
-                    let page = Page { rows, scanned_to };
+                    let page = Page {
+                        rows,
+                        scanned_to,
+                        dead: Ranges::new(),
+                    };
                     assert!(matches!(ticket, ReadTicket::Pull(_)));
                     self.device.page(NOW, ticket, Ok(page));
                 }

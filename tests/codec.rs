@@ -9,9 +9,10 @@ use yizhan::codec::json::Json;
 use yizhan::codec::{Bounds, Inbound};
 use yizhan::config::Ids;
 use yizhan::id::{Did, Hashids, MsgId, Uid};
+use yizhan::message::chat::Chat;
 use yizhan::message::{
-    Ack, Address, Command, Draft, Event, Fault, Kind, Message, Notice, Row, Signal, SignalDraft,
-    State, Target,
+    Ack, Address, Command, Draft, Event, Fate, Fault, Kind, Message, Notice, Row, Signal,
+    SignalDraft, State, Target, What,
 };
 
 const ALICE: Uid = Uid(1);
@@ -74,15 +75,21 @@ fn did(text: &str) -> Did {
 fn row(seq: u64, name: &str, payload: &str, created_at: Option<i64>) -> Row {
     let message = Message {
         id: id(name),
-        kind: Kind::C2c,
+        kind: Kind::Words,
         from: ALICE,
-        to: BOB,
+        to: Chat::User(BOB),
         payload: payload.into(),
         created_at,
         server_ts: 1_700_000_000_123,
+        expires_at: None,
+        fate: Fate::Whole,
+        cseq: 0,
     };
     Row {
+        reader: BOB,
         seq,
+        since: 1_700_000_000_123,
+        what: What::Message,
         message: Arc::new(message),
     }
 }
@@ -111,10 +118,10 @@ fn notice(notice: Notice) -> Event {
 fn draft(name: &str, payload: &str, created_at: Option<i64>) -> Inbound {
     Inbound::Command(Command::Send(Draft {
         id: id(name),
-        kind: Kind::C2c,
-        to: BOB,
+        to: Chat::User(BOB),
         payload: payload.into(),
         created_at,
+        expires_at: None,
     }))
 }
 
@@ -146,13 +153,19 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn frame_2_accepted() {
-    let event = Event::Accepted {
+    let accepted = |cseq| Event::Accepted {
         id: id("m1"),
-        to: BOB,
+        to: Chat::User(BOB),
+        cseq,
         server_ts: 1_700_000_000_123,
     };
     writes(
-        &event,
+        &accepted(5),
+        r#"{"id":"m1","type":"C2C_SERVER_ACK","to":"7b4v1b","cseq":5,"server_ts":1700000000123}"#,
+    );
+    // A repeat of one from before there were conversations.
+    writes(
+        &accepted(0),
         r#"{"id":"m1","type":"C2C_SERVER_ACK","to":"7b4v1b","server_ts":1700000000123}"#,
     );
 }
@@ -179,6 +192,12 @@ fn frame_3_a_delivery() {
     writes(
         &Event::Deliver(row(u64::MAX, "m1", "null", None)),
         r#"{"id":"m1","type":"C2C","from":"kybqdp","to":"7b4v1b","payload":null,"server_ts":1700000000123,"seq":18446744073709551615}"#,
+    );
+    let mut placed = row(7, "m1", "1", None);
+    Arc::make_mut(&mut placed.message).cseq = 5;
+    writes(
+        &Event::Deliver(placed),
+        r#"{"id":"m1","type":"C2C","from":"kybqdp","to":"7b4v1b","payload":1,"server_ts":1700000000123,"seq":7,"cseq":5}"#,
     );
 }
 
@@ -268,10 +287,10 @@ fn the_states_of_messages() {
     ];
     let states = states.map(|(name, state)| {
         let target = Target {
-            to: BOB,
+            to: Chat::User(BOB),
             id: id(name),
         };
-        (target, state)
+        (target, state, 0)
     });
     writes(
         &Event::Status(states.to_vec()),
@@ -304,7 +323,7 @@ fn an_error_says_what_is_known() {
         r#"{"type":"ERROR","code":500,"msg":"Storage failed, outcome unknown","server_ts":9}"#,
     );
     writes(
-        &error(Fault::new(Code::InboxFull).about(&id("m1"), BOB)),
+        &error(Fault::new(Code::InboxFull).about(&id("m1"), Chat::User(BOB))),
         r#"{"id":"m1","type":"ERROR","to":"7b4v1b","code":507,"msg":"Inbox full","server_ts":9}"#,
     );
     let slow = Fault {
@@ -482,7 +501,7 @@ fn a_status_question_has_a_bound() {
         format!(r#"{{"type":"STATUS","of":[{of}]}}"#)
     };
     let target = Target {
-        to: BOB,
+        to: Chat::User(BOB),
         id: id("m1"),
     };
     for n in [0, 1, 3] {
@@ -549,7 +568,8 @@ fn ids_pass_whatever_is_in_them_both_ways() {
         reads(&text, &draft(name, "1", None));
         let accepted = Event::Accepted {
             id: id(name),
-            to: BOB,
+            to: Chat::User(BOB),
+            cseq: 0,
             server_ts: 9,
         };
         writes(
@@ -609,7 +629,7 @@ fn a_fault_names_the_problem_and_echoes_id_and_reader() {
         "type is missing",
     );
     let unknown = refuses(
-        r#"{"type":"C2G","id":"m1","to":"7b4v1b"}"#,
+        r#"{"type":"C2X","id":"m1","to":"7b4v1b"}"#,
         "type is not known",
     );
     assert_eq!(unknown.id.as_deref(), Some("m1"));
@@ -717,7 +737,7 @@ fn a_payload_has_a_bound_in_bytes_as_they_came() {
     assert_eq!(fault.code, Code::TooLarge);
     assert!(fault.msg.contains("65537") && fault.msg.contains("65536"));
     assert_eq!(fault.id.as_deref(), Some("m1"));
-    assert_eq!(fault.to, Some(Address::User(BOB)));
+    assert_eq!(fault.to, Some(Address::Chat(Chat::User(BOB))));
 }
 
 #[test]

@@ -14,7 +14,8 @@ use faulty::{Call, Fault, Ill, When};
 use office::{ALICE, BOB, Office, engine, rows, send, send_to};
 use yizhan::id::{Did, MsgId, Seq};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Draft, Kind, Op, Refusal};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Answer, Draft, Op, Refusal};
 use yizhan::store::committer;
 use yizhan::store::ledger::{News, count_rows};
 
@@ -225,12 +226,12 @@ fn the_queue_is_bounded_by_the_bytes_that_wait_in_it_too() {
     let engine = office.engine.clone();
     let large = Draft {
         id: MsgId::parse("large").unwrap(),
-        kind: Kind::C2c,
-        to: BOB,
+        to: Chat::User(BOB),
         payload: "x".repeat(LARGE).into(),
         created_at: None,
+        expires_at: None,
     };
-    let large = Op::Append(large.signed_by(ALICE));
+    let large = Op::Append(large.signed_by(ALICE, None));
     let gate = engine.gate.lock();
     let mut askers = vec![office.submits(large.clone())];
     let turned_away = loop {

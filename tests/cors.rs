@@ -16,7 +16,7 @@ const ALLOWED: &str = "access-control-allow-origin";
 async fn a_page_of_a_listed_origin_may_ask() {
     let server = Server::start(&[BOTH]).await;
     for origin in [OURS, "http://localhost:8080"] {
-        for method in ["GET", "POST"] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let answer = Call::preflight(server.public, REFRESH, origin, method)
                 .send()
                 .await;
@@ -25,10 +25,13 @@ async fn a_page_of_a_listed_origin_may_ask() {
             assert_eq!(answer.header("access-control-max-age"), Some("3600"));
             assert_eq!(answer.header("access-control-allow-credentials"), None);
             for (name, words) in [
-                ("access-control-allow-methods", ["GET", "POST"]),
+                (
+                    "access-control-allow-methods",
+                    &["GET", "POST", "PUT", "PATCH", "DELETE"][..],
+                ),
                 (
                     "access-control-allow-headers",
-                    ["authorization", "content-type"],
+                    &["authorization", "content-type"],
                 ),
             ] {
                 let list = answer.header(name).unwrap();
@@ -66,7 +69,7 @@ async fn a_page_of_another_origin_may_not() {
         (THEIRS, "POST"),
         ("https://app.example:8443", "POST"),
         ("null", "POST"),
-        (OURS, "DELETE"),
+        (OURS, "TRACE"),
     ] {
         let answer = Call::preflight(server.public, REFRESH, origin, method)
             .send()

@@ -9,14 +9,16 @@ use std::sync::mpsc::{Sender, channel};
 
 use faulty::{Call, Fault, Faulty, Ill, When};
 use yizhan::clock::Clock;
-use yizhan::id::{Did, MsgId, Uid};
+use yizhan::id::{Cid, Did, MsgId, Uid};
 use yizhan::machine::access::{Access, Change};
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Draft, Kind, Op, Page, Read, Refusal};
-use yizhan::store::ledger::{self, Ledger, Policy};
+use yizhan::message::chat::Chat;
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Answer, Draft, Op, Read, Refusal};
+use yizhan::store::ledger::{self, Ledger, People, Policy};
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::reader::{self, PageOutlet};
+use yizhan::store::reader::{self, FoundOutlet, Keeps};
 use yizhan::store::{Batch, Engine, record};
 
 const HURT: Uid = Uid(2);
@@ -25,12 +27,12 @@ const WELL: Uid = Uid(3);
 fn message(id: &str, to: Uid) -> Op {
     let draft = Draft {
         id: MsgId::parse(id).unwrap(),
-        kind: Kind::C2c,
-        to,
+        to: Chat::User(to),
         payload: "{}".into(),
         created_at: None,
+        expires_at: None,
     };
-    Op::Append(draft.signed_by(Uid(1)))
+    Op::Append(draft.signed_by(Uid(1), None))
 }
 
 fn damage(engine: &MemoryEngine, key: Vec<u8>) {
@@ -60,6 +62,7 @@ fn a_damaged_record_costs_only_those_it_concerns() {
             forget_ms: 1 << 40,
         },
         ttl_ms: 1 << 40,
+        people: People::DEFAULT,
     };
     let mut ledger = Ledger::new(engine.clone(), policy);
     let phone = Did::parse("phone").unwrap();
@@ -74,8 +77,9 @@ fn a_damaged_record_costs_only_those_it_concerns() {
     ledger.commit(1, &three).unwrap();
 
     damage(&engine, record::row_key(HURT, 1));
-    damage(&engine, record::body_key(HURT, 2));
-    let page = ledger::read_page(&*engine, &read(HURT), 0).unwrap();
+    // Nobody else has a conversation yet.
+    damage(&engine, record::history_key(Cid(1), 2));
+    let page = ledger::read_page(&*engine, &read(HURT), 1, 0, None).unwrap();
     let seqs: Vec<u64> = page.rows.iter().map(|row| row.seq).collect();
     assert_eq!((seqs, page.scanned_to), (vec![3], 3));
     let ack = Op::Ack {
@@ -111,6 +115,7 @@ fn a_damaged_inbox_does_not_keep_the_rows_behind_it_from_expiring() {
             forget_ms: 1 << 40,
         },
         ttl_ms: 10,
+        people: People::DEFAULT,
     };
     let mut ledger = Ledger::new(engine.clone(), policy);
     let (first, last) = (HURT.min(WELL), HURT.max(WELL));
@@ -134,6 +139,7 @@ fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_m
             forget_ms: 1 << 40,
         },
         ttl_ms: 1 << 40,
+        people: People::DEFAULT,
     };
     let mut ledger = Ledger::new(engine.clone(), policy);
     let restrict = |change| Op::Restrict { uid: HURT, change };
@@ -151,11 +157,11 @@ fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_m
     assert_eq!(done.answers[2], Answer::Done);
 }
 
-struct Outlet(Sender<(u32, Option<Page>)>);
+struct Outlet(Sender<(u32, Option<Found>)>);
 
-impl PageOutlet<u32> for Outlet {
-    fn page(&self, asker: u32, page: Option<Page>) {
-        self.0.send((asker, page)).unwrap();
+impl FoundOutlet<u32> for Outlet {
+    fn found(&self, asker: u32, found: Option<Found>) {
+        self.0.send((asker, found)).unwrap();
     }
 }
 
@@ -171,15 +177,22 @@ fn readers_outlive_the_panics_of_their_engine_and_answer_everyone() {
     });
     let (sender, pages) = channel();
     let clock = Clock::start();
-    let (queue, _readers) = reader::start(engine.clone(), clock, 1, Outlet(sender)).unwrap();
+    let keeps = Keeps {
+        ttl_ms: 1,
+        history_ms: 1,
+    };
+    let (queue, _readers) = reader::start(engine.clone(), clock, keeps, Outlet(sender)).unwrap();
     for asker in 0..10 {
-        queue.submit(asker, read(WELL)).unwrap();
+        queue.submit(asker, Look::Rows(read(WELL))).unwrap();
     }
     for _ in 0..10 {
         assert_eq!(pages.recv().unwrap().1, None);
     }
     engine.heal();
-    queue.submit(10, read(WELL)).unwrap();
-    let (asker, page) = pages.recv().unwrap();
-    assert_eq!((asker, page.unwrap().scanned_to), (10, 3));
+    queue.submit(10, Look::Rows(read(WELL))).unwrap();
+    let (asker, found) = pages.recv().unwrap();
+    let Some(Found::Rows(page)) = found else {
+        panic!("{found:?}");
+    };
+    assert_eq!((asker, page.scanned_to), (10, 3));
 }

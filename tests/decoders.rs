@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use yizhan::code::{Close, Code};
-use yizhan::codec::Inbound;
-use yizhan::id::{Did, MsgId, Uid};
-use yizhan::message::{Ack, Command, Draft, Kind, SignalDraft, Target};
+use yizhan::codec::{Inbound, json};
+use yizhan::id::{Cid, Did, MsgId, Uid};
+use yizhan::message::chat::{Amendment, Chat, Side};
+use yizhan::message::{Ack, Command, Draft, Query, SignalDraft, Target};
 use yizhan::token::{Claims, Kind as TokenKind, TokenError, Tokens};
 
 // ---- the JSON dialect ----
@@ -85,11 +86,12 @@ proptest! {
 /// Ten times the input may take ten times as long, and no more than a hundred times: what is worse is quadratic.
 #[test]
 fn no_frame_takes_longer_than_its_length_explains() {
-    let repeats: [(&str, &str, &str); 9] = [
+    let repeats: [(&str, &str, &str); 10] = [
         ("", "[", ""),
         (r#"{"type":"CLIENT_ACK","seqs":["#, "1,", "1]}"),
         (r#"{"type":"CLIENT_ACK","seqs":["#, "1,", "-1]}"),
         (r#"{"type":"STATUS","of":["#, "0,", "0]}"),
+        (r#"{"type":"PRESENCE","of":["#, r#""kybqdp","#, "0]}"),
         (r#"{"type":"C2C","payload":["#, "[],", "0]}"),
         (r#"{"type":"C2C","id":""#, r"\u0041", r#""}"#),
         ("{", r#""id":1,"#, r#""id":1}"#),
@@ -256,11 +258,29 @@ fn a_record_that_declares_to_be_huge_is_damaged() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
     let large = [0xff, 0xff, 0xff, 0xff, 0x0f];
     for length in [&huge[..], &large] {
-        // As it is; after the head; and as the acks of a device that is known.
-        for before in [&[][..], &[9], &[9, 0], &[9, 0, 1, 1, b'd'], &[9, 1, 1]] {
+        let places: [&[u8]; 8] = [
+            // As it is; after the head; and as the acks of a device that is known.
+            &[],
+            &[9],
+            &[9, 0],
+            &[9, 0, 1, 1, b'd'],
+            &[9, 1, 1],
+            // As the voids of a conversation, and as what one of two has written; as the name of a group.
+            &[9, 9, 0],
+            &[9, 9, 0, 0, 0, 1, 9],
+            &[9, 9, 0, 0, 1],
+        ];
+        // As the text of a relation; as what a member has written, and what they have got.
+        let more: [&[u8]; 3] = [&[1, 0, 9, 1], &[1, 9, 1, 0, 0, 9], &[1, 9, 1, 0, 0, 9, 0]];
+        for before in places.into_iter().chain(more) {
             let bytes = [before, length, &[1, 1]].concat();
-            let [_, message, _, inbox, ranges] = records::judge(&bytes);
-            assert!(!message && !inbox && !ranges, "{bytes:?}");
+            let read = records::judge(&bytes);
+            let lists = records::Read {
+                row: false,
+                entry: false,
+                ..read
+            };
+            assert_eq!(lists, records::Read::default(), "{bytes:?}");
         }
     }
 }
@@ -330,7 +350,7 @@ fn object(members: &[(&'static str, String)], style: &Style) -> String {
         .map(|(name, value)| {
             let value = match (style.lower, *name, value.as_str()) {
                 (true, "type", value) if !value.contains("WEBRTC") => value.to_lowercase(),
-                (_, "id" | "to" | "token", value) if style.escape => escaped(value),
+                (_, "id" | "to" | "token" | "target", value) if style.escape => escaped(value),
                 (_, _, value) => value.to_string(),
             };
             let name = format!("\"{name}\"");
@@ -370,22 +390,34 @@ fn escaped(quoted: &str) -> String {
 
 fn members(command: &Command) -> Vec<(&'static str, String)> {
     let quoted = |text: &str| serde_json::to_string(text).unwrap();
-    let user = |uid: Uid| quoted(&dialect::hashids().encode(uid));
-    let letter = |id: &MsgId, kind: &str, to: Uid, payload: &str, created_at: Option<i64>| {
-        let mut members = vec![
-            ("id", quoted(id.as_str())),
-            ("type", quoted(kind)),
-            ("to", user(to)),
-            ("payload", payload.to_string()),
-        ];
-        if let Some(created_at) = created_at {
-            members.push(("created_at", created_at.to_string()));
-        }
-        members
+    let user = |number: u64| quoted(&dialect::hashids().encode(Uid(number)));
+    // The verb, in a conversation.
+    let of_chat = |chat: &Chat, verb: &str| {
+        vec![
+            ("type", quoted(&format!("{}{verb}", chat.name()))),
+            ("to", user(chat.number())),
+        ]
     };
+    let own_id = |id: &Option<MsgId>| id.iter().map(|id| ("id", quoted(id.as_str()))).next();
     match command {
-        Command::Send(it) => letter(&it.id, "C2C", it.to, &it.payload, it.created_at),
-        Command::Signal(it) => letter(&it.id, &it.kind, it.to, &it.payload, it.created_at),
+        Command::Send(it) => {
+            let mut members = of_chat(&it.to, "");
+            members.push(("id", quoted(it.id.as_str())));
+            members.push(("payload", it.payload.to_string()));
+            members.extend(it.created_at.map(|at| ("created_at", at.to_string())));
+            members.extend(it.expires_at.map(|at| ("expires_at", at.to_string())));
+            members
+        }
+        Command::Signal(it) => {
+            let mut members = vec![
+                ("id", quoted(it.id.as_str())),
+                ("type", quoted(&it.kind)),
+                ("to", user(it.to.0)),
+                ("payload", it.payload.to_string()),
+            ];
+            members.extend(it.created_at.map(|at| ("created_at", at.to_string())));
+            members
+        }
         Command::Ack(Ack::Seqs(seqs)) => vec![
             ("type", quoted("CLIENT_ACK")),
             ("seqs", serde_json::to_string(seqs).unwrap()),
@@ -402,11 +434,83 @@ fn members(command: &Command) -> Vec<(&'static str, String)> {
         ],
         Command::Status(of) => {
             let of = of.iter().map(|target| {
-                let (to, id) = (user(target.to), quoted(target.id.as_str()));
-                format!(r#"{{"id":{id},"to":{to}}}"#)
+                let (to, id) = (user(target.to.number()), quoted(target.id.as_str()));
+                match target.to {
+                    Chat::User(_) => format!(r#"{{"id":{id},"to":{to}}}"#),
+                    Chat::Group(_) => format!(r#"{{"id":{id},"type":"C2G","to":{to}}}"#),
+                }
             });
             let of = of.collect::<Vec<_>>().join(",");
             vec![("type", quoted("STATUS")), ("of", format!("[{of}]"))]
+        }
+        Command::Amend { chat, amendment } => match amendment {
+            Amendment::Revoke { id } => {
+                let mut members = of_chat(chat, "_REVOKE");
+                members.push(("id", quoted(id.as_str())));
+                members
+            }
+            Amendment::Edit {
+                id,
+                target,
+                payload,
+                ..
+            } => {
+                let mut members = of_chat(chat, "_EDIT");
+                members.push(("id", quoted(id.as_str())));
+                members.push(("target", quoted(target.as_str())));
+                members.push(("payload", payload.to_string()));
+                members
+            }
+        },
+        Command::MarkRead { chat, up_to, id } => {
+            let mut members = of_chat(chat, "_READ");
+            members.push(("up_to", up_to.to_string()));
+            members.extend(own_id(id));
+            members
+        }
+        Command::Typing(chat) => of_chat(chat, "_TYPING"),
+        Command::Query { id, query } => {
+            let mut members = match query {
+                Query::History { chat, side, limit } => {
+                    let mut members = of_chat(chat, "_HISTORY");
+                    members.push(("limit", limit.to_string()));
+                    members.extend(match side {
+                        Side::Newest => None,
+                        Side::Before(before) => Some(("before", before.to_string())),
+                        Side::After(after) => Some(("after", after.to_string())),
+                    });
+                    members
+                }
+                Query::Waiting { chat, after, limit } => {
+                    let mut members = of_chat(chat, "_SYNC");
+                    members.push(("after", after.to_string()));
+                    members.push(("limit", limit.to_string()));
+                    members
+                }
+                Query::Chats { before, limit } => {
+                    let mut members = vec![("type", quoted("CONVERSATIONS"))];
+                    members.extend(before.map(|before| ("before", before.to_string())));
+                    members.push(("limit", limit.to_string()));
+                    members
+                }
+                Query::Receipts {
+                    gid, after, limit, ..
+                } => {
+                    let mut members = of_chat(&Chat::Group(*gid), "_RECEIPTS");
+                    members.extend(after.map(|after| ("after", user(after.0))));
+                    members.push(("limit", limit.to_string()));
+                    members
+                }
+                Query::Presence(of) => {
+                    let of: Vec<_> = of.iter().map(|uid| user(uid.0)).collect();
+                    vec![
+                        ("type", quoted("PRESENCE")),
+                        ("of", format!("[{}]", of.join(","))),
+                    ]
+                }
+            };
+            members.extend(own_id(id));
+            members
         }
     }
 }
@@ -416,16 +520,54 @@ fn command() -> impl Strategy<Value = Command> {
         let at = proptest::option::of(any::<i64>());
         (name(), any::<u64>(), json_text(), at)
     };
-    prop_oneof![
-        letter().prop_map(|(id, to, payload, created_at)| {
-            Command::Send(Draft {
-                id: MsgId::parse(&id).unwrap(),
-                kind: Kind::C2c,
-                to: Uid(to),
-                payload: payload.into(),
-                created_at,
-            })
+    let limit = || 1_usize..=100;
+    let own_id = || proptest::option::of(msg_id());
+    let side = prop_oneof![
+        Just(Side::Newest),
+        any::<u64>().prop_map(Side::Before),
+        any::<u64>().prop_map(Side::After),
+    ];
+    let query = prop_oneof![
+        (own_id(), chat(), side, limit()).prop_map(|(id, chat, side, limit)| {
+            let query = Query::History { chat, side, limit };
+            Command::Query { id, query }
         }),
+        (own_id(), chat(), any::<u64>(), limit()).prop_map(|(id, chat, after, limit)| {
+            let query = Query::Waiting { chat, after, limit };
+            Command::Query { id, query }
+        }),
+        (own_id(), any::<Option<u64>>(), limit()).prop_map(|(id, before, limit)| {
+            let query = Query::Chats { before, limit };
+            Command::Query { id, query }
+        }),
+        (msg_id(), any::<u64>(), any::<Option<u64>>(), limit()).prop_map(
+            |(of, gid, after, limit)| Command::Query {
+                id: Some(of.clone()),
+                query: Query::Receipts {
+                    gid: Cid(gid),
+                    of,
+                    after: after.map(Uid),
+                    limit,
+                },
+            }
+        ),
+        (own_id(), vec(any::<u64>(), 0..10)).prop_map(|(id, of)| {
+            let query = Query::Presence(of.into_iter().map(Uid).collect());
+            Command::Query { id, query }
+        }),
+    ];
+    prop_oneof![
+        (letter(), chat(), any::<Option<u64>>()).prop_map(
+            |((id, _, payload, created_at), to, expires_at)| {
+                Command::Send(Draft {
+                    id: MsgId::parse(&id).unwrap(),
+                    to,
+                    payload: payload.into(),
+                    created_at,
+                    expires_at,
+                })
+            }
+        ),
         ("[A-Za-z0-9_]{0,57}", letter()).prop_map(|(kind, (id, to, payload, created_at))| {
             Command::Signal(SignalDraft {
                 id: MsgId::parse(&id).unwrap(),
@@ -441,15 +583,38 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         vec(any::<u64>(), 0..20).prop_map(|seqs| Command::Ack(Ack::Seqs(seqs))),
         any::<u64>().prop_map(|up_to| Command::Ack(Ack::UpTo(up_to))),
-        (any::<u64>(), 1_usize..=100).prop_map(|(after, limit)| Command::Sync { after, limit }),
-        vec((any::<u64>(), name()), 0..10).prop_map(|of| {
-            let target = |(to, id): (u64, String)| Target {
-                to: Uid(to),
-                id: MsgId::parse(&id).unwrap(),
-            };
+        (any::<u64>(), limit()).prop_map(|(after, limit)| Command::Sync { after, limit }),
+        vec((chat(), msg_id()), 0..10).prop_map(|of| {
+            let target = |(to, id)| Target { to, id };
             Command::Status(of.into_iter().map(target).collect())
         }),
+        (chat(), msg_id()).prop_map(|(chat, id)| {
+            let amendment = Amendment::Revoke { id };
+            Command::Amend { chat, amendment }
+        }),
+        (chat(), msg_id(), msg_id(), json_text()).prop_map(|(chat, id, target, payload)| {
+            let amendment = json::edit(id, target, payload.into());
+            Command::Amend { chat, amendment }
+        }),
+        (chat(), any::<u64>(), own_id()).prop_map(|(chat, up_to, id)| Command::MarkRead {
+            chat,
+            up_to,
+            id
+        }),
+        chat().prop_map(Command::Typing),
+        query,
     ]
+}
+
+fn chat() -> impl Strategy<Value = Chat> {
+    (any::<u64>(), any::<bool>()).prop_map(|(number, is_group)| match is_group {
+        true => Chat::Group(Cid(number)),
+        false => Chat::User(Uid(number)),
+    })
+}
+
+fn msg_id() -> impl Strategy<Value = MsgId> {
+    name().prop_map(|name| MsgId::parse(&name).unwrap())
 }
 
 /// 1 to 64 bytes, no comma, no control character.
@@ -483,6 +648,13 @@ fn json_text() -> impl Strategy<Value = String> {
             "tk",
             "rtk",
             "C2C",
+            "C2G",
+            "C2G_RECEIPTS",
+            "C2C_EDIT",
+            "C2C_HISTORY",
+            "C2G_READ",
+            "CONVERSATIONS",
+            "PRESENCE",
             "SYNC",
             "kybqdp",
             "7b4v1b",
@@ -515,7 +687,10 @@ fn member_name() -> impl Strategy<Value = &'static str> {
         r#""created_at""#,
         r#""seqs""#,
         r#""up_to""#,
+        r#""before""#,
         r#""after""#,
+        r#""target""#,
+        r#""expires_at""#,
         r#""limit""#,
         r#""of""#,
         r#""token""#,

@@ -135,6 +135,10 @@ async fn a_sender_with_two_devices_is_told_on_both_that_it_is_delivered() {
     phone.send_c2c("m1", BOB, "hello").await;
     phone.accepted("m1").await;
     bob.takes("m1").await;
+    // The other device is told what was sent, too.
+    let copy = tablet.takes("m1").await;
+    assert_eq!(copy.str("from"), User::new(ALICE).name);
+    assert_eq!(copy.str("to"), User::new(BOB).name);
     for device in [&mut phone, &mut tablet] {
         assert_eq!(device.delivered("m1").await.str("did"), "b-phone");
         device.heard_nothing_else().await;

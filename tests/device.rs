@@ -13,9 +13,10 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
+use yizhan::message::chat::Chat;
 use yizhan::message::{
-    Ack, Acked, Answer, Attached, Command, Event, Kind, Message, Notice, Op, Page, Read, Refusal,
-    Row, Signal,
+    Ack, Acked, Answer, Attached, Command, Event, Fate, Kind, Message, Notice, Op, Page, Read,
+    Refusal, Row, Signal, What,
 };
 
 const UID: Uid = Uid(2);
@@ -65,15 +66,21 @@ fn row(seq: Seq) -> Row {
 
 fn row_of(seq: Seq, bytes: usize) -> Row {
     Row {
+        reader: UID,
         seq,
+        since: NOW,
+        what: What::Message,
         message: Arc::new(Message {
             id: MsgId::parse(&format!("m{seq}")).unwrap(),
-            kind: Kind::C2c,
+            kind: Kind::Words,
             from: Uid(1),
-            to: UID,
+            to: Chat::User(UID),
             payload: "1".repeat(bytes).into(),
             created_at: None,
             server_ts: NOW,
+            expires_at: None,
+            fate: Fate::Whole,
+            cseq: 0,
         }),
     }
 }
@@ -321,6 +328,7 @@ fn what_walks_is_bounded_in_bytes_and_given_back() {
     let page = |seq| Page {
         rows: vec![row_of(seq, large)],
         scanned_to: seq,
+        dead: Ranges::new(),
     };
     device.page(NOW, ReadTicket::Pull(1), Ok(page(3)));
     assert_eq!(delivered(&effects(&mut device)), [3]);
@@ -471,6 +479,7 @@ fn a_page_is_asked_for_when_the_one_before_has_been_written() {
     let page = Page {
         rows: vec![row(1)],
         scanned_to: 1,
+        dead: Ranges::new(),
     };
     device.page(NOW, ReadTicket::Sync { epoch: 1, head: 3 }, Ok(page));
     device.command(NOW, 1, sync());
@@ -497,6 +506,7 @@ fn a_row_on_its_way_again_stops_when_an_earlier_ack_of_it_becomes_durable() {
     let page = Page {
         rows: vec![row(1)],
         scanned_to: 1,
+        dead: Ranges::new(),
     };
     device.page(NOW, ReadTicket::Pull(2), Ok(page));
     let started = effects(&mut device);

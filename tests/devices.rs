@@ -60,7 +60,11 @@ async fn two_devices_of_one_and_one_of_the_other_get_every_message_once() {
             send(&mut bob, ALICE, &to_alice).await;
             assert_eq!(take(&mut bob, 50).await, to_bob);
         },
-        async { assert_eq!(take(&mut web, 50).await, to_alice) },
+        async {
+            let taken = take_in_parts(&mut web, 100, 50).await.into_iter();
+            let (sent, received): (Vec<_>, Vec<_>) = taken.partition(|id| id.starts_with("from-a"));
+            assert_eq!((sent, received), (to_bob.clone(), to_alice.clone()));
+        },
     );
     for id in &to_bob {
         assert_eq!(phone.delivered(id).await.str("did"), "b-phone");
@@ -74,6 +78,27 @@ async fn two_devices_of_one_and_one_of_the_other_get_every_message_once() {
     for device in [&mut phone, &mut web, &mut bob] {
         device.heard_nothing_else().await;
     }
+    until_rows(&server, 0).await;
+}
+
+#[tokio::test]
+async fn what_one_device_sends_the_others_of_its_user_get_once_however_late_they_come() {
+    let server = Server::start(&[ONCE]).await;
+    let mut phone = server.login(ALICE, "a-phone").await;
+    server.login(ALICE, "a-web").await.leave().await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    send(&mut phone, BOB, &ids("m", 3)).await;
+    assert_eq!(take(&mut bob, 3).await, ids("m", 3));
+    until_rows(&server, 3).await;
+    phone.leave().await;
+    nothing_waits(&server, ALICE, "a-phone").await;
+    // A device that was not known then finds it in the history.
+    nothing_waits(&server, ALICE, "a-tablet").await;
+    let mut web = server.login(ALICE, "a-web").await;
+    assert_eq!(web.waiting(), 3);
+    assert_eq!(take(&mut web, 3).await, ids("m", 3));
+    web.heard_nothing_else().await;
+    bob.heard_nothing_else().await;
     until_rows(&server, 0).await;
 }
 

@@ -87,7 +87,8 @@ contract! {
         a_full_inbox_counts_only_rows_that_no_device_has_acked
         a_repeat_to_a_full_inbox_is_accepted
         an_ack_by_one_of_two_devices_keeps_the_row_and_by_both_removes_it
-        nothing_is_left_of_a_message_but_its_dedupe_entry
+        the_other_devices_of_a_sender_are_owed_a_copy_and_the_sending_one_is_not
+        nothing_is_left_of_a_message_but_its_dedupe_entry_and_its_place_in_the_conversation
         a_receipt_goes_out_once_per_device
         an_ack_said_twice_is_said_once
         an_ack_beyond_the_end_is_cut

@@ -10,6 +10,9 @@ use support::{ALICE, BOB, Client, Frame, ONCE, Server, until};
 
 const TTL_MS: u64 = 2_000;
 const TTL: &str = "inbox.ttl_ms=2000";
+/// Nothing may be changed for longer than it is remembered.
+const NO_REVOKE: &str = "message.revoke_ms=0";
+const NO_EDIT: &str = "message.edit_ms=0";
 
 fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -46,7 +49,7 @@ async fn next_message(client: &mut Client) -> Frame {
 
 #[tokio::test]
 async fn a_message_nobody_took_in_time_is_expired_and_never_comes() {
-    let server = Server::start(&[ONCE, TTL]).await;
+    let server = Server::start(&[ONCE, TTL, NO_REVOKE, NO_EDIT]).await;
     let mut alice = server.login(ALICE, "a-phone").await;
     server.login(BOB, "b-phone").await.leave().await;
     let over = send(&mut alice, "m1").await;
@@ -73,7 +76,8 @@ async fn a_message_nobody_took_in_time_is_expired_and_never_comes() {
 #[tokio::test]
 async fn a_copy_is_not_sent_again_after_the_message_has_expired() {
     // The second copy is due when the message is too old, and the third as well.
-    let server = Server::start(&[TTL, "delivery.schedule_ms=[0,2500,200]"]).await;
+    let server =
+        Server::start(&[TTL, NO_REVOKE, NO_EDIT, "delivery.schedule_ms=[0,2500,200]"]).await;
     let mut alice = server.login(ALICE, "a-phone").await;
     let mut bob = server.login(BOB, "b-phone").await;
     let over = send(&mut alice, "m1").await;
@@ -86,7 +90,7 @@ async fn a_copy_is_not_sent_again_after_the_message_has_expired() {
 
 #[tokio::test]
 async fn a_message_that_a_device_has_acked_never_counts_as_expired() {
-    let server = Server::start(&[ONCE, TTL]).await;
+    let server = Server::start(&[ONCE, TTL, NO_REVOKE, NO_EDIT]).await;
     let mut alice = server.login(ALICE, "a-phone").await;
     let mut phone = server.login(BOB, "b-phone").await;
     server.login(BOB, "b-web").await.leave().await;

@@ -15,14 +15,15 @@ use std::sync::{Arc, Mutex};
 use faulty::{Call, Fault, Ill, When};
 use office::{ALICE, BOB, Faulty, Office, POLICY, engine, rows, send_to};
 use yizhan::clock::Clock;
-use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::id::{Cid, Did, MsgId, Seq, Uid};
 use yizhan::machine::access::{Access, Change};
-use yizhan::machine::dedupe::Entry;
 use yizhan::machine::ranges::Ranges;
+use yizhan::message::chat::Chat;
 use yizhan::message::{Answer, Op, State, Target};
+use yizhan::store::Engine;
 use yizhan::store::ledger::{Ledger, News, Policy, count_rows, prepare};
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::{Engine, record};
+use yizhan::store::record::{self, Body};
 
 const CAROL: Uid = Uid(12_345);
 /// Readers who get messages all at once, more than one engine batch of them.
@@ -47,7 +48,8 @@ const TELLERS: usize = 24;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct End {
     rows: BTreeMap<Uid, BTreeMap<Seq, String>>,
-    bodies: usize,
+    /// Reader and id of every message in a conversation, once for each place there.
+    messages: Vec<(Uid, String)>,
     /// Reader and id of everything known: its number, and whether it has expired.
     known: BTreeMap<(Uid, String), (Seq, bool)>,
     /// What each device need not get.
@@ -73,7 +75,8 @@ impl Teller {
         let answers = self.office.insists_together(&ops);
         for (op, answer) in ops.iter().zip(&answers) {
             if let (Op::Append(append), Answer::Accepted(accepted)) = (op, answer) {
-                self.accepted.insert((append.draft.to, accepted.seq));
+                let reader = append.draft.to.user().unwrap();
+                self.accepted.insert((reader, accepted.seq));
             }
         }
         answers
@@ -133,7 +136,7 @@ impl Teller {
         assert!(matches!(self.does(ban), Answer::Access(access) if access.banned));
         assert_eq!(self.does(Op::Head(BOB)), Answer::Head(5));
         let target = |id: &str| Target {
-            to: BOB,
+            to: Chat::User(BOB),
             id: MsgId::parse(id).unwrap(),
         };
         let status = Op::Status {
@@ -143,7 +146,7 @@ impl Teller {
         let Answer::Status(states) = self.does(status) else {
             panic!("no states");
         };
-        let states: Vec<State> = states.into_iter().map(|(_, state)| state).collect();
+        let states: Vec<State> = states.into_iter().map(|(_, state, _)| state).collect();
         assert_eq!(states, [State::Delivered, State::Accepted, State::Unknown]);
     }
 
@@ -163,7 +166,7 @@ impl Teller {
         assert_eq!(counted, count_rows(&*engine.inner).unwrap(), "rows");
         for (uid, seq) in &self.accepted {
             let told = news.iter().any(|news| match news {
-                News::Row(row) => (row.message.to, row.seq) == (*uid, *seq),
+                News::Row(row) => (row.reader, row.seq) == (*uid, *seq),
                 News::Head { uid: of, head } => of == uid && head >= seq,
                 _ => false,
             });
@@ -183,6 +186,7 @@ impl Teller {
                     end.restricted.insert(*uid, (**access).clone());
                 }
                 News::Row(_) | News::Head { .. } => {}
+                other => panic!("nobody did this: {other:?}"),
             }
         }
         end.receipts.sort();
@@ -226,11 +230,18 @@ fn what_is_in(engine: &Arc<MemoryEngine>) -> End {
         };
         engine.scan(&[table], &[table, 0xff], &mut each).unwrap();
     };
-    table(record::BODY, &mut |_, _| end.bodies += 1);
+    table(record::HISTORY, &mut |key, value| {
+        let (cid, cseq) = record::numbers(key).unwrap();
+        let body = Body::Chat(Cid(cid), cseq);
+        let message = record::decode_message(body, key, value).unwrap();
+        let to = message.to.user().unwrap();
+        end.messages.push((to, message.id.to_string()));
+    });
+    end.messages.sort();
     table(record::DEDUPE, &mut |key, value| {
         let (to, _) = record::row_place(key).unwrap();
         let id = String::from_utf8(key[17..].to_vec()).unwrap();
-        let entry: Entry = record::decode(key, value).unwrap();
+        let entry = record::decode_entry(key, value).unwrap();
         end.known.insert((to, id), (entry.seq, entry.expired));
     });
     let mut ledger = Ledger::new(engine.clone(), RULES);

@@ -17,7 +17,8 @@ async fn a_message_shows_six_frames_of_exact_form() {
 
     alice.send_c2c("m1", BOB, "hello").await;
     let accepted = alice.accepted("m1").await;
-    assert_eq!(accepted.keys(), ["id", "server_ts", "to", "type"]);
+    assert_eq!(accepted.keys(), ["cseq", "id", "server_ts", "to", "type"]);
+    assert_eq!(accepted.num("cseq"), 1);
     assert_eq!(accepted.str("to"), b);
     let server_ts = accepted.num("server_ts");
     assert!(
@@ -30,6 +31,7 @@ async fn a_message_shows_six_frames_of_exact_form() {
         message.keys(),
         [
             "created_at",
+            "cseq",
             "from",
             "id",
             "payload",
@@ -47,7 +49,7 @@ async fn a_message_shows_six_frames_of_exact_form() {
     );
     assert_eq!(message.num("created_at"), 1_668_877_742_828);
     assert_eq!(message.num("server_ts"), server_ts);
-    assert_eq!(message.seq(), 1);
+    assert_eq!((message.seq(), message.num("cseq")), (1, 1));
 
     bob.ack_text("m1").await;
     assert_eq!(bob.ack_ok("m1").await.keys(), ["id", "type"]);
@@ -373,6 +375,7 @@ async fn sync_pages_through_what_waits_without_walking_it() {
         messages[0].keys(),
         [
             "created_at",
+            "cseq",
             "from",
             "id",
             "payload",

@@ -19,9 +19,11 @@ use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Effect, Epoch, Rules, Ticket};
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Ack, Answer, Command, Draft, Event, Kind, Op};
+use yizhan::message::chat::Chat;
+use yizhan::message::look::Look;
+use yizhan::message::{Ack, Answer, Command, Draft, Event, Op};
 use yizhan::store::Engine;
-use yizhan::store::ledger::{self, Ledger, Policy};
+use yizhan::store::ledger::{self, Ledger, People, Policy};
 use yizhan::store::memory::MemoryEngine;
 
 use server::{Batch, Line, Server};
@@ -111,6 +113,7 @@ impl<'a> World<'a> {
                 forget_ms: 1 << 40,
             },
             ttl_ms: 1 << 40,
+            people: People::DEFAULT,
         };
         let rules = Rules {
             deliver_window: scenario.window,
@@ -205,6 +208,7 @@ impl<'a> World<'a> {
                     at: NOW,
                     done,
                     flushed: true,
+                    refused: false,
                 });
             }
             Step::Publish => {
@@ -213,8 +217,8 @@ impl<'a> World<'a> {
             }
             Step::Read => {
                 let (serial, ticket, read) = self.server.reads.remove(0);
-                let page = ledger::read_page(&*self.engine, &read, 0).unwrap();
-                self.server.page(serial, ticket, Ok(page));
+                let found = ledger::found(&*self.engine, &read, NOW, 0, 0).unwrap();
+                self.server.found(serial, ticket, Ok(found));
             }
             Step::Open => {
                 let proc = self.server.procs.get_mut(&self.serial).unwrap();
@@ -310,7 +314,8 @@ impl<'a> World<'a> {
                     self.server.requests.push_back((self.serial, ticket, op));
                 }
                 Effect::Read { read, ticket } => {
-                    self.server.reads.push((self.serial, ticket, read));
+                    let look = Look::Rows(read);
+                    self.server.reads.push((self.serial, ticket, look));
                 }
                 Effect::Register(epoch) => {
                     let registry = &self.server.registry;
@@ -399,12 +404,12 @@ fn attach(did: &str) -> Op {
 fn message(n: u64) -> Op {
     let draft = Draft {
         id: id(n),
-        kind: Kind::C2c,
-        to: READER,
+        to: Chat::User(READER),
         payload: "{}".into(),
         created_at: None,
+        expires_at: None,
     };
-    Op::Append(draft.signed_by(SENDER))
+    Op::Append(draft.signed_by(SENDER, None))
 }
 
 /// Takes every order of a scenario and shows each end to `check`; returns how many there were.

@@ -19,6 +19,7 @@ use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::presence::Board;
 use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
@@ -28,10 +29,12 @@ use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
-use yizhan::message::{Ack, Command, Draft, Event, Fault as Told, Kind};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Ack, Command, Draft, Event, Fault as Told};
 use yizhan::metrics::Metrics;
-use yizhan::store::ledger::{Ledger, Policy, prepare};
+use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::reader::Keeps;
 use yizhan::store::{committer, reader};
 
 const ALICE: Uid = Uid(1);
@@ -55,6 +58,7 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
             forget_ms: u64::MAX,
         },
         ttl_ms: 1 << 40,
+        people: People::DEFAULT,
     };
     let (clock, metrics) = (Clock::start(), Metrics::new().unwrap());
     let registry: Arc<Registry<DeviceRef>> = Arc::default();
@@ -62,7 +66,11 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
     let dispatch = Dispatch::new(registry.clone(), metrics.clone(), Diary::none());
     let (commits, _) =
         committer::start(engine, ledger, clock.clone(), metrics.clone(), dispatch).unwrap();
-    let (reads, _) = reader::start(reads.clone(), clock.clone(), policy.ttl_ms, Pages).unwrap();
+    let keeps = Keeps {
+        ttl_ms: policy.ttl_ms,
+        history_ms: policy.people.keep_ms,
+    };
+    let (reads, _) = reader::start(reads.clone(), clock.clone(), keeps, Pages).unwrap();
     let rules = Rules {
         deliver_window: WINDOW,
         send_window: 256,
@@ -85,6 +93,8 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
         rules: rules.into(),
         processes: Processes::default(),
         diary: Diary::none(),
+        presence: Board::default(),
+        tells: false,
         epochs: AtomicU64::new(1),
     })
 }
@@ -135,10 +145,10 @@ impl Client {
     async fn sends(&mut self, n: u64) {
         self.asks(Command::Send(Draft {
             id: MsgId::parse(&format!("m{n}")).unwrap(),
-            kind: Kind::C2c,
-            to: BOB,
+            to: Chat::User(BOB),
             payload: "{}".into(),
             created_at: None,
+            expires_at: None,
         }))
         .await;
         let answer = self.next().await;

@@ -10,14 +10,14 @@ use std::time::Duration;
 use fastrand::Rng;
 use parking_lot::Mutex;
 use yizhan::metrics::Metrics;
-use yizhan::store::archive::{Damage, Decoder};
+use yizhan::store::backup::file::{Damage, Decoder};
 use yizhan::store::backup::{Recorder, Refused, Stopped};
 use yizhan::store::files::DiskFolder;
 use yizhan::store::journal::{Bounds, Journal, Place};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::restore::replay;
 use yizhan::store::sled::SledEngine;
-use yizhan::store::{Batch, Engine, EngineError, record};
+use yizhan::store::{Batch, Engine, EngineError, history, record};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -222,9 +222,9 @@ fn batch_of(number: u64) -> Batch {
     let mut rng = Rng::with_seed(number);
     let mut batch = one(b"number", number.to_be_bytes().to_vec());
     for _ in 0..rng.u64(1..60) {
-        // Of the table of bodies, and of the dedupe index.
+        // Of the table of messages, and of the dedupe index.
         let key = rng.u64(..KEYS);
-        let table = [record::BODY, record::DEDUPE][key as usize % 2];
+        let table = [record::HISTORY, record::DEDUPE][key as usize % 2];
         let key = [&[table], &key.to_be_bytes()[..]].concat();
         match rng.u8(..4) {
             0 => batch.delete(key),
@@ -248,6 +248,10 @@ fn a_backup_of_a_log_that_settles_all_the_time_is_the_store_after_one_of_its_bat
         base: Arc::new(SledEngine::open(&dir.path().join("sled")).unwrap()),
         log: folder("log"),
         index: folder("index"),
+        history: history::Place {
+            runs: folder("history"),
+            archive: folder("archive"),
+        },
     };
     let bounds = Bounds {
         segment: 4096,
@@ -400,7 +404,7 @@ fn a_backup_holds_no_more_than_its_bounds_of_a_store_many_times_as_large() {
         .unwrap();
     assert!(total > 2000 * VALUE);
     assert!(
-        longest < 2 * yizhan::store::archive::BLOCK_BYTES,
+        longest < 2 * yizhan::store::backup::file::BLOCK_BYTES,
         "{longest}"
     );
 }

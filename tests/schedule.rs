@@ -20,6 +20,7 @@ use yizhan::actor::dispatch::{Dispatch, Pages};
 use yizhan::actor::login::{Attachment, attach};
 use yizhan::actor::mailroom::DeviceRef;
 use yizhan::actor::outbox::Frames;
+use yizhan::actor::presence::Board;
 use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
@@ -29,10 +30,12 @@ use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
-use yizhan::message::{Ack, Command, Draft, Event, Kind, Notice, SignalDraft, State, Target};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Ack, Command, Draft, Event, Notice, SignalDraft, State, Target};
 use yizhan::metrics::Metrics;
-use yizhan::store::ledger::{Ledger, Policy, prepare};
+use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::reader::Keeps;
 use yizhan::store::{committer, reader};
 
 const ALICE: Uid = Uid(1);
@@ -95,6 +98,7 @@ impl World {
                 forget_ms: u64::MAX,
             },
             ttl_ms: 30 * 24 * HOUR,
+            people: People::DEFAULT,
         };
         let clock = Clock::start();
         let metrics = Metrics::new().unwrap();
@@ -111,7 +115,11 @@ impl World {
             dispatch,
         )
         .unwrap();
-        let (reads, _) = reader::start(engine, clock.clone(), policy.ttl_ms, Pages).unwrap();
+        let keeps = Keeps {
+            ttl_ms: policy.ttl_ms,
+            history_ms: policy.people.keep_ms,
+        };
+        let (reads, _) = reader::start(engine, clock.clone(), keeps, Pages).unwrap();
         let rules = Rules {
             deliver_window: 64,
             send_window: 256,
@@ -134,6 +142,8 @@ impl World {
             rules: rules.into(),
             processes: Processes::default(),
             diary: Diary::none(),
+            presence: Board::default(),
+            tells: false,
             epochs: AtomicU64::new(1),
         });
         World {
@@ -195,10 +205,10 @@ impl World {
         alice
             .asks(Command::Send(Draft {
                 id: MsgId::parse(id).unwrap(),
-                kind: Kind::C2c,
-                to: BOB,
+                to: Chat::User(BOB),
                 payload: "{}".into(),
                 created_at: None,
+                expires_at: None,
             }))
             .await;
         match self.next(alice).await {
@@ -218,7 +228,7 @@ impl World {
 
     async fn state(&mut self, alice: &mut Client, id: &str) -> State {
         let target = Target {
-            to: BOB,
+            to: Chat::User(BOB),
             id: MsgId::parse(id).unwrap(),
         };
         alice.asks(Command::Status(vec![target])).await;

@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../tests/decoders/records.rs"]
+#[allow(dead_code)]
 mod records;
 
 use libfuzzer_sys::fuzz_target;

@@ -23,18 +23,21 @@ use crate::machine::device::{
     Carried, Device as Machine, Effect, Epoch, ReadTicket, Resend as Resent, Rules, Slot, Ticket,
 };
 use crate::machine::schedule::Schedule;
+use crate::message::hook::What;
+use crate::message::look::Look;
 use crate::message::trace::{Cause, Step, Turn};
-use crate::message::{Command, Event, Op, Read, Signal};
+use crate::message::{Command, Event, Op, Presence, Signal};
 use crate::metrics::{Counted, Metrics};
 use crate::store::committer::CommitQueue;
 use crate::store::reader::ReadQueue;
 
 use super::delivery::{Delivery, Link};
 use super::diary::Diary;
-use super::dispatch::{Asker, Trip};
+use super::dispatch::{Asker, Looker, Trip};
 use super::line::Line;
 use super::mailroom::{self, DeviceRef, Letter, Wake};
 use super::outbox::Outbox;
+use super::presence::Board;
 use super::processes::{BLOCK, Processes};
 use super::registry::{Member, Registry};
 
@@ -49,7 +52,7 @@ pub struct Services {
     /// The way to the committer.
     pub commits: CommitQueue<Asker>,
     /// The way to the readers.
-    pub reads: ReadQueue<(DeviceRef, ReadTicket)>,
+    pub reads: ReadQueue<Looker>,
     /// Who is there.
     pub registry: Arc<Registry<DeviceRef>>,
     /// The counters.
@@ -64,6 +67,10 @@ pub struct Services {
     pub processes: Processes,
     /// What is written down of the life of each message.
     pub diary: Diary,
+    /// Where it is said that somebody may have come or gone.
+    pub presence: Board,
+    /// Whether the webhook's receiver is told who comes and goes.
+    pub tells: bool,
     /// Numbers connections.
     pub epochs: AtomicU64,
 }
@@ -310,22 +317,40 @@ impl Device {
                 }
             }
             Effect::Submit { op, ticket } => self.submit(op, ticket),
-            Effect::Read { read, ticket } => self.read(read, ticket),
+            Effect::Read { read, ticket } => self.look(Look::Rows(read), ticket),
+            Effect::Look { look, ticket } => self.look(look, ticket),
+            Effect::Presence { epoch, id, of } => {
+                let registry = &self.services.registry;
+                let present = of.into_iter().map(|(uid, may_know)| {
+                    let presence = match (may_know, registry.is_online(uid)) {
+                        (false, _) => Presence::Unknown,
+                        (true, true) => Presence::Online,
+                        (true, false) => Presence::Offline,
+                    };
+                    (uid, presence)
+                });
+                let present = present.collect();
+                self.machine.present(epoch, id, present);
+            }
             Effect::Register(epoch) => {
                 if let Some(me) = &self.me {
                     let registry = &self.services.registry;
                     registry.register(me.uid(), me.did(), me.serial(), epoch);
+                    self.services.presence.changed(me.uid());
                     self.online = Some((epoch, self.services.metrics.online()));
                     self.closing = None;
                     self.note_turn(Turn::Came);
+                    self.tell_came();
                 }
             }
             Effect::Unregister(epoch) => {
                 let (uid, did) = self.machine.name();
                 self.services.registry.unregister(uid, did, epoch);
+                self.services.presence.changed(uid);
                 self.online = self.online.take().filter(|(online, _)| *online != epoch);
                 let close = self.closing.take();
                 self.note_turn(Turn::Left { close });
+                self.tell_left();
             }
             Effect::Walk(slot) => self.walk(slot, ctx),
             Effect::Halt { slot, parked } => {
@@ -455,6 +480,41 @@ impl Device {
         self.services.diary.device(self.now(), uid, did, turn);
     }
 
+    /// Tells the webhook's receiver that this device has connected.
+    fn tell_came(&self) {
+        if let Some(me) = self.me.as_ref().filter(|_| self.services.tells) {
+            self.tell(What::Online {
+                uid: me.uid().0,
+                did: me.did().as_str().into(),
+                dtype: me.dtype(),
+            });
+        }
+    }
+
+    /// And that it is gone; the last of a user takes the user along.
+    fn tell_left(&self) {
+        if self.services.tells {
+            let (uid, did) = self.machine.name();
+            let has_others = self.services.registry.is_online(uid);
+            self.tell(What::Offline {
+                uid: uid.0,
+                did: has_others.then(|| did.as_str().into()),
+            });
+        }
+    }
+
+    fn tell(&self, what: What) {
+        // Nobody waits for the answer.
+        let (nobody, _) = oneshot::channel();
+        let told = self
+            .services
+            .commits
+            .submit(Asker::Waiting(nobody), Op::Tell(what));
+        if told.is_err() {
+            log::warn!("the webhook's receiver is not told who came or went: the server is busy");
+        }
+    }
+
     fn note_close(&mut self, epoch: Epoch, close: u16) {
         if self
             .online
@@ -483,12 +543,13 @@ impl Device {
         }
     }
 
-    fn read(&mut self, read: Read, ticket: ReadTicket) {
+    fn look(&mut self, look: Look, ticket: ReadTicket) {
         let Some(me) = &self.me else {
             return;
         };
-        if let Err((_, (_, ticket))) = self.services.reads.submit((me.clone(), ticket), read) {
-            self.machine.page(self.now(), ticket, Err(Code::Busy));
+        let looker = Looker::Device(me.clone(), ticket);
+        if let Err((_, Looker::Device(_, ticket))) = self.services.reads.submit(looker, look) {
+            self.machine.found(self.now(), ticket, Err(Code::Busy));
         }
     }
 
@@ -530,6 +591,10 @@ impl Actor for Device {
         if let Some(me) = &self.me {
             let registry = &self.services.registry;
             registry.remove(me.uid(), me.did(), me.serial());
+            self.services.presence.changed(me.uid());
+            if self.online.is_some() {
+                self.tell_left();
+            }
             for (_, number) in self.blocks.drain(..) {
                 self.services.processes.remove_block(number);
             }

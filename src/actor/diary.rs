@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::code::Code;
 use crate::id::{Did, MsgId, Uid};
+use crate::message::chat::Chat;
 use crate::message::trace::{Moment, Step, Turn, device_key, message_key};
 use crate::message::{Address, Fault};
 use crate::store::trace::Tracer;
@@ -69,7 +70,7 @@ impl Diary {
 
     /// A message of this user was refused, if the fault says which.
     pub fn refused(&self, at_ms: u64, from: Uid, fault: &Fault) {
-        let Some(Address::User(to)) = fault.to else {
+        let Some(Address::Chat(Chat::User(to))) = fault.to else {
             return;
         };
         // Whoever is too fast repeats, and could fill the trace.

@@ -7,16 +7,20 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::code::Code;
+use crate::id::{Did, Uid};
 use crate::machine::device::{ReadTicket, Ticket};
 use crate::machine::schedule::Schedule;
+use crate::message::chat::Chat;
+use crate::message::look::Found;
 use crate::message::trace::Step;
-use crate::message::{Answer, Page, Row, Signal};
+use crate::message::{Answer, Event, Fault, Row, Signal, What};
 use crate::metrics::Metrics;
 use crate::store::committer::Outlet;
 use crate::store::ledger::News;
-use crate::store::reader::PageOutlet;
+use crate::store::reader::FoundOutlet;
 
 use super::diary::Diary;
+use super::events::Horizon;
 use super::mailroom::{Addressee, DeviceRef, Letter};
 use super::registry::{Member, Registry};
 
@@ -42,16 +46,28 @@ pub struct Dispatch {
     registry: Arc<Registry<DeviceRef>>,
     metrics: Metrics,
     diary: Diary,
+    horizon: Horizon,
     touched: Vec<DeviceRef>,
 }
 
 impl Dispatch {
     /// Publishes to the devices of this registry.
     pub fn new(registry: Arc<Registry<DeviceRef>>, metrics: Metrics, diary: Diary) -> Dispatch {
+        Dispatch::with_events(registry, metrics, diary, Horizon::default())
+    }
+
+    /// The same, and says how far events are durable.
+    pub fn with_events(
+        registry: Arc<Registry<DeviceRef>>,
+        metrics: Metrics,
+        diary: Diary,
+        horizon: Horizon,
+    ) -> Dispatch {
         Dispatch {
             registry,
             metrics,
             diary,
+            horizon,
             touched: Vec::new(),
         }
     }
@@ -60,11 +76,11 @@ impl Dispatch {
     fn note(&self, news: &[News]) {
         for item in news {
             match item {
-                News::Row(Row { seq, message }) => {
-                    let (id, from) = (&message.id, Some(message.from));
-                    let step = Step::Accepted { seq: *seq };
-                    let at_ms = message.server_ts;
-                    self.diary.message(at_ms, id, from, message.to, step);
+                // What is told of a message, and copies of it, have no life of their own.
+                News::Row(row) if row.what == What::Message => {
+                    let (id, from) = (row.id(), Some(row.message.from));
+                    let step = Step::Accepted { seq: row.seq };
+                    self.diary.message(row.since, id, from, row.reader, step);
                 }
                 News::Receipt(receipt) => {
                     let (id, from) = (&receipt.id, Some(receipt.sender));
@@ -103,11 +119,17 @@ impl Outlet<Asker> for Dispatch {
                 Asker::Waiting(waiting) => requests.push((waiting, answer)),
             }
         }
+        let events = news.iter().filter_map(|news| match news {
+            News::Events(last) => Some(*last),
+            _ => None,
+        });
+        if let Some(last) = events.max() {
+            self.horizon.reached(last);
+        }
         let diary = &self.diary;
         let parked = route(&self.registry, news, leave, |row| {
-            let message = &row.message;
-            let (at_ms, id) = (message.server_ts, &message.id);
-            diary.message(at_ms, id, Some(message.from), message.to, Step::Alone);
+            let (id, from) = (row.id(), Some(row.message.from));
+            diary.message(row.since, id, from, row.reader, Step::Alone);
         });
         self.metrics.parked(parked);
         for device in touched.drain(..) {
@@ -134,11 +156,11 @@ pub fn route<M: Member>(
         match item {
             News::Row(row) => {
                 let mut found = false;
-                registry.lookup(row.message.to, |device| {
+                registry.lookup(row.reader, |device| {
                     found = true;
                     leave(device, Letter::Row(row.clone()));
                 });
-                if !found {
+                if !found && row.what == What::Message {
                     parked += 1;
                     alone(&row);
                 }
@@ -149,6 +171,59 @@ pub fn route<M: Member>(
             News::Receipt(receipt) => registry.lookup(receipt.sender, |device| {
                 leave(device, Letter::Receipt(receipt.clone()));
             }),
+            News::Counted(counted) => registry.lookup(counted.sender, |device| {
+                leave(device, Letter::Counted(counted.clone()));
+            }),
+            News::Withdrawn { uid, seqs } => registry.lookup(uid, |device| {
+                leave(device, Letter::Withdrawn(seqs.clone()));
+            }),
+            News::Read {
+                chat,
+                by,
+                up_to,
+                server_ts,
+            } => {
+                let mut tell = |to: Uid, but: Option<&Did>| {
+                    registry.lookup_but(to, but, |device| {
+                        let event = Event::Read {
+                            chat,
+                            by: by.uid,
+                            to,
+                            up_to,
+                            server_ts,
+                        };
+                        leave(device, Letter::Mention(event));
+                    });
+                };
+                // The device that said so has its answer.
+                tell(by.uid, by.did.as_ref());
+                if let Some(peer) = chat.user().filter(|peer| *peer != by.uid) {
+                    tell(peer, None);
+                }
+            }
+            News::Typing {
+                readers,
+                from,
+                chat,
+            } => {
+                for reader in readers {
+                    let to = match chat {
+                        Chat::User(_) => Chat::User(reader),
+                        group => group,
+                    };
+                    registry.lookup(reader, |device| {
+                        let event = Event::Typing { from, to };
+                        leave(device, Letter::Mention(event));
+                    });
+                }
+            }
+            // For the webhook's sender, which is no device.
+            News::Events(_) => {}
+            News::Passed { uid, did, seqs } => {
+                if let Some(device) = registry.device(uid, &did) {
+                    leave(&device, Letter::Withdrawn(seqs));
+                }
+            }
             News::Lagging { uid, did } => {
                 if let Some(device) = registry.device(uid, &did) {
                     leave(&device, Letter::Lagging);
@@ -169,13 +244,31 @@ pub fn route<M: Member>(
     parked
 }
 
-/// Hands pages to the devices that asked for them.
+/// Who asked the readers.
+#[derive(Debug)]
+pub enum Looker {
+    /// A device, and what it said the answer is for.
+    Device(DeviceRef, ReadTicket),
+    /// A request that waits, such as one over HTTP.
+    Waiting(oneshot::Sender<Result<Found, Fault>>),
+}
+
+/// Hands what was found to those who asked for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pages;
 
-impl PageOutlet<(DeviceRef, ReadTicket)> for Pages {
-    fn page(&self, (device, ticket): (DeviceRef, ReadTicket), page: Option<Page>) {
-        device.post(Letter::Page(ticket, page.ok_or(Code::Storage)));
+impl FoundOutlet<Looker> for Pages {
+    fn found(&self, looker: Looker, found: Option<Found>) {
+        match looker {
+            Looker::Device(device, ticket) => {
+                device.post(Letter::Found(ticket, found.ok_or(Code::Storage)));
+            }
+            // Whoever asked may have gone.
+            Looker::Waiting(waiting) => {
+                let found = found.ok_or_else(|| Fault::new(Code::Storage));
+                drop(waiting.send(found));
+            }
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use crate::code::Code;
 use crate::id::{Did, Seq, Uid};
 use crate::machine::access::Access;
 use crate::machine::device::{Device as Machine, ReadTicket, Slot, Ticket};
-use crate::message::{Answer, Page, Receipt, Row, Signal};
+use crate::machine::ranges::Ranges;
+use crate::message::look::Found;
+use crate::message::{Answer, Counted, Event, Receipt, Row, Signal};
 
 use super::device::Device;
 use super::dispatch::Trip;
@@ -22,8 +24,8 @@ use super::registry::Member;
 pub enum Letter {
     /// The committer answers.
     Answer(Ticket, Answer),
-    /// The rows asked for.
-    Page(ReadTicket, Result<Page, Code>),
+    /// What was asked for.
+    Found(ReadTicket, Result<Found, Code>),
     /// A row is durable.
     Row(Row),
     /// Rows up to here are durable.
@@ -34,6 +36,12 @@ pub enum Letter {
     Signal(Arc<Trip>),
     /// A signal of this device was acknowledged nowhere.
     SignalFailed(Arc<Signal>),
+    /// Members of a group have a message of this user.
+    Counted(Counted),
+    /// These rows are owed to nobody any more.
+    Withdrawn(Ranges),
+    /// Something to be said to whoever is there, and to nobody later.
+    Mention(Event),
     /// Rows were given up for this device.
     Lagging,
     /// The committer does not know this device any more.
@@ -47,7 +55,7 @@ pub enum Letter {
 pub struct Bounds {
     /// Rows: beyond it only the head is raised, and the device pulls.
     pub rows: usize,
-    /// Receipts: they are derived, so the ones beyond it are left to a status question.
+    /// Receipts, and what else can be asked for again: the ones beyond it are left to a question.
     pub receipts: usize,
     /// Signals: the ones beyond it count as not taken.
     pub signals: usize,
@@ -297,8 +305,12 @@ impl Letters {
                     return;
                 }
             }
-            Letter::Receipt(_) if self.receipts >= self.bounds.receipts => return,
-            Letter::Receipt(_) => self.receipts += 1,
+            Letter::Receipt(_) | Letter::Counted(_) | Letter::Mention(_)
+                if self.receipts >= self.bounds.receipts =>
+            {
+                return;
+            }
+            Letter::Receipt(_) | Letter::Counted(_) | Letter::Mention(_) => self.receipts += 1,
             Letter::Signal(_)
                 if self.signals >= self.bounds.signals
                     || self.signal_bytes >= self.bounds.bytes =>
@@ -346,9 +358,12 @@ pub fn open(
         }
         match letter {
             Letter::Answer(ticket, answer) => machine.answered(now, ticket, answer),
-            Letter::Page(ticket, page) => machine.page(now, ticket, page),
+            Letter::Found(ticket, found) => machine.found(now, ticket, found),
             Letter::Head(head) => machine.hint(head, Vec::new()),
             Letter::Receipt(receipt) => machine.receipt(receipt),
+            Letter::Counted(counted) => machine.mention(Event::Counted(counted)),
+            Letter::Withdrawn(rows) => machine.expired(&rows),
+            Letter::Mention(event) => machine.mention(event),
             Letter::Signal(trip) => {
                 if let Some(slot) = machine.signal(trip.signal().clone()) {
                     carry(slot, trip);

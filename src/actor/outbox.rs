@@ -123,7 +123,13 @@ impl Outbox {
         let is_message = |event: &Event| {
             matches!(
                 event,
-                Event::Deliver(_) | Event::Signal(_) | Event::Text(_) | Event::SyncPage { .. }
+                Event::Deliver(_)
+                    | Event::Signal(_)
+                    | Event::Text(_)
+                    | Event::SyncPage { .. }
+                    | Event::WaitingPage { .. }
+                    | Event::HistoryPage { .. }
+                    | Event::ChatsPage { .. }
             )
         };
         let mut state = self.0.state.lock();

@@ -113,13 +113,25 @@ impl<M: Member> Registry<M> {
     }
 
     /// Shows every living process of a user that is announced to.
-    pub fn lookup(&self, uid: Uid, mut visit: impl FnMut(&M)) {
+    pub fn lookup(&self, uid: Uid, visit: impl FnMut(&M)) {
+        self.lookup_but(uid, None, visit);
+    }
+
+    /// The same but for one device.
+    pub fn lookup_but(&self, uid: Uid, but: Option<&Did>, mut visit: impl FnMut(&M)) {
         let shard = self.shard(uid).read();
         for entry in shard.get(&uid).into_iter().flatten() {
-            if entry.epoch.is_some() && entry.member.is_alive() {
+            if entry.epoch.is_some() && entry.member.is_alive() && Some(&entry.did) != but {
                 visit(&entry.member);
             }
         }
+    }
+
+    /// Whether a living process of a user is announced to.
+    pub fn is_online(&self, uid: Uid) -> bool {
+        let mut found = false;
+        self.lookup(uid, |_| found = true);
+        found
     }
 
     /// The living process of one device, whether it is announced to or not.

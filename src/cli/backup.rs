@@ -13,7 +13,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::config::{Secret, Settings, keys};
 use crate::node::restore::{self, Verified};
-use crate::store::archive::{Counts, Decoder, FILE, Header};
+use crate::store::backup::file::{Counts, Decoder, FILE, Header};
 
 use super::admin;
 

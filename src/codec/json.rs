@@ -1,22 +1,19 @@
 //! The JSON dialect of the WebSocket: docs/PROTOCOL.md is its description for clients.
 
+mod encode;
 mod frame;
 
-use std::fmt::Write;
-
 use crate::code::Code;
-use crate::id::{Did, Hashids, MsgId, Uid};
-use crate::message::{
-    Ack, Address, Command, Draft, EVENT_BYTES, Event, Fault, Kind, Notice, Row, Signal,
-    SignalDraft, State, Target,
-};
+use crate::id::{Cid, Did, Hashids, MsgId, Uid};
+use crate::message::chat::{Amendment, Chat, Side};
+use crate::message::{Ack, Command, Draft, Fault, Query, SignalDraft, Target, digest};
 
 use super::names::Names;
 use super::{Bounds, Inbound};
 use frame::Frame;
 
-/// Room for a frame without its payload, bytes; one with long names grows.
-const SMALL_FRAME: usize = 224;
+/// Entries of a page of a conversation, and of a list, if the frame does not say.
+const PAGE: usize = 50;
 /// A relayed type is at most this long, bytes.
 const KIND_MAX: usize = 64;
 /// What is said of a text that is nothing at all.
@@ -57,12 +54,17 @@ impl Json {
         let Some(kind) = &frame.kind else {
             return Err(frame.fault("type is missing"));
         };
-        match kind.to_ascii_uppercase().as_str() {
-            "C2C" => Ok(Inbound::Command(Command::Send(self.draft(frame)?))),
+        let upper = kind.to_ascii_uppercase();
+        if let Some((sort, verb)) = Sort::of(&upper) {
+            return self.of_chat(frame, sort, verb);
+        }
+        match upper.as_str() {
             upper if upper.starts_with("WEBRTC_") => self.signal(frame),
             "CLIENT_ACK" => ack(frame),
             "SYNC" => self.sync(frame),
             "STATUS" => self.status(frame),
+            "CONVERSATIONS" => self.conversations(frame),
+            "PRESENCE" => self.presence(frame),
             "REFRESH" => match frame.token {
                 Some(token) => Ok(Inbound::Refresh(token.into_owned())),
                 None => Err(frame.fault("token is missing")),
@@ -74,106 +76,155 @@ impl Json {
     /// Reads a message to be stored and its sender, for those who speak for others; `type` may be left out.
     pub fn decode_message(&mut self, text: &str) -> Result<(Uid, Draft), Fault> {
         let frame = Frame::read(text)?;
-        if let Some(kind) = &frame.kind
-            && !kind.eq_ignore_ascii_case("C2C")
-        {
-            return Err(frame.fault("type is not that of a stored message"));
-        }
+        let sort = match &frame.kind {
+            None => Sort::C2c,
+            Some(kind) => match Sort::of(&kind.to_ascii_uppercase()) {
+                Some((sort, "")) => sort,
+                _ => return Err(frame.fault("type is not that of a stored message")),
+            },
+        };
         let Some(from) = frame.from()? else {
             return Err(frame.fault("from is missing"));
         };
         let from = self.names.user(&from);
         let from = from.map_err(|e| frame.fault(format!("from names no user: {e}")))?;
-        Ok((from, self.draft(frame)?))
+        Ok((from, self.draft(frame, sort)?))
     }
 
-    /// Writes a frame; a close is not one, and gives none.
-    pub fn encode(&mut self, event: &Event) -> Option<String> {
-        // Names and numbers take less than what an event weighs besides its payload.
-        let mut out = String::with_capacity(event.weight() - EVENT_BYTES + SMALL_FRAME);
-        match event {
-            Event::Accepted { id, to, server_ts } => {
-                self.answer(&mut out, id, "C2C_SERVER_ACK", *to, *server_ts);
-            }
-            Event::Relayed { id, to, server_ts } => {
-                self.answer(&mut out, id, "WEBRTC_SERVER_ACK", *to, *server_ts);
-            }
-            Event::Deliver(row) => self.row(&mut out, row),
-            Event::Signal(signal) if signal.bare => out.push_str(&signal.payload),
-            Event::Signal(signal) => self.relayed(&mut out, signal),
-            Event::Text(text) => out.push_str(text),
-            Event::AckOk(ack) => ack_ok(&mut out, ack),
-            Event::Delivered {
-                id,
-                reader,
-                did,
-                server_ts,
-            } => {
-                out.push_str("{\"id\":");
-                string(&mut out, id.as_str());
-                out.push_str(",\"type\":\"C2C_DELIVERED\",\"from\":");
-                self.name(&mut out, *reader);
-                out.push_str(",\"to\":");
-                self.name(&mut out, *reader);
-                if let Some(did) = did {
-                    out.push_str(",\"did\":");
-                    string(&mut out, did.as_str());
-                }
-                number(&mut out, "server_ts", *server_ts);
-                out.push('}');
-            }
-            Event::SyncPage { rows, next, more } => {
-                out.push_str("{\"type\":\"SYNC_PAGE\",\"messages\":[");
-                for (at, row) in rows.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    self.row(&mut out, row);
-                }
-                out.push(']');
-                number(&mut out, "next", *next);
-                out.push_str(if *more {
-                    ",\"more\":true}"
-                } else {
-                    ",\"more\":false}"
-                });
-            }
-            Event::Status(states) => self.states(&mut out, states),
-            Event::RefreshOk { expire_at } => {
-                out.push_str("{\"type\":\"REFRESH_OK\"");
-                number(&mut out, "exp", *expire_at);
-                out.push('}');
-            }
-            Event::Error { fault, server_ts } => self.error(&mut out, fault, *server_ts),
-            Event::Notice {
-                id,
-                to,
-                notice,
-                server_ts,
-            } => {
-                out.push_str("{\"id\":");
-                string(&mut out, id.as_str());
-                out.push_str(",\"type\":\"S2C\",\"from\":\"\",\"to\":");
-                self.name(&mut out, *to);
-                out.push_str(",\"payload\":");
-                payload(&mut out, notice);
-                number(&mut out, "server_ts", *server_ts);
-                out.push('}');
-            }
-            Event::Close(_) => return None,
-        }
-        Some(out)
-    }
-
-    fn draft(&mut self, frame: Frame<'_>) -> Result<Draft, Fault> {
-        let (id, to, payload) = self.letter(&frame)?;
+    fn draft(&mut self, frame: Frame<'_>, sort: Sort) -> Result<Draft, Fault> {
+        let (id, to, payload) = self.letter(&frame, sort)?;
         Ok(Draft {
             id,
-            kind: Kind::C2c,
             to,
             payload,
             created_at: frame.created_at,
+            expires_at: frame.expires_at,
         })
+    }
+
+    /// What is said in a conversation, or about it.
+    fn of_chat(&mut self, frame: Frame<'_>, sort: Sort, verb: &str) -> Result<Inbound, Fault> {
+        let command = match verb {
+            "" => Command::Send(self.draft(frame, sort)?),
+            "_REVOKE" => Command::Amend {
+                chat: self.chat(&frame, sort)?,
+                amendment: Amendment::Revoke { id: id(&frame)? },
+            },
+            "_EDIT" => self.edit(frame, sort)?,
+            "_READ" => Command::MarkRead {
+                chat: self.chat(&frame, sort)?,
+                up_to: match frame.up_to {
+                    Some(up_to) => up_to,
+                    None => return Err(frame.fault("up_to is missing")),
+                },
+                id: own_id(&frame)?,
+            },
+            "_TYPING" => Command::Typing(self.chat(&frame, sort)?),
+            "_HISTORY" => {
+                let chat = self.chat(&frame, sort)?;
+                let side = match (frame.before, frame.after()?) {
+                    (None, None) => Side::Newest,
+                    (Some(before), None) => Side::Before(before),
+                    (None, Some(after)) => Side::After(after),
+                    _ => return Err(frame.fault("either before or after may stand there")),
+                };
+                let limit = self.limit(&frame, PAGE)?;
+                self.query(&frame, Query::History { chat, side, limit })?
+            }
+            "_SYNC" => {
+                let chat = self.chat(&frame, sort)?;
+                let after = frame.after()?.unwrap_or(0);
+                let limit = self.limit(&frame, self.bounds.max_page)?;
+                self.query(&frame, Query::Waiting { chat, after, limit })?
+            }
+            "_RECEIPTS" if sort == Sort::C2g => self.receipts(frame)?,
+            _ => return Err(frame.fault("type is not known")),
+        };
+        Ok(Inbound::Command(command))
+    }
+
+    fn edit(&mut self, frame: Frame<'_>, sort: Sort) -> Result<Command, Fault> {
+        let (id, chat, payload) = self.letter(&frame, sort)?;
+        let Some(target) = &frame.target else {
+            return Err(frame.fault("target is missing"));
+        };
+        let target = MsgId::parse(target).map_err(|e| frame.fault(format!("target {e}")))?;
+        Ok(Command::Amend {
+            chat,
+            amendment: edit(id, target, payload),
+        })
+    }
+
+    fn receipts(&mut self, frame: Frame<'_>) -> Result<Command, Fault> {
+        let Chat::Group(gid) = self.chat(&frame, Sort::C2g)? else {
+            return Err(frame.fault("to names no group"));
+        };
+        let after = match frame.after_name()? {
+            Some(name) => Some(self.user(&frame, "after", &name)?),
+            None => None,
+        };
+        let query = Query::Receipts {
+            gid,
+            of: id(&frame)?,
+            after,
+            limit: self.limit(&frame, self.bounds.max_page)?,
+        };
+        self.query(&frame, query)
+    }
+
+    fn conversations(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let query = Query::Chats {
+            before: frame.before,
+            limit: self.limit(&frame, PAGE)?,
+        };
+        Ok(Inbound::Command(self.query(&frame, query)?))
+    }
+
+    fn presence(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
+        let of = self.of(&frame)?;
+        let mut users = Vec::with_capacity(of.len());
+        for (at, name) in of.iter().enumerate() {
+            let name: Option<String> = serde_json::from_str(name.get()).ok();
+            let Some(name) = name else {
+                return Err(frame.fault(format!("of[{at}] must be the name of a user")));
+            };
+            users.push(self.user(&frame, &format!("of[{at}]"), &name)?);
+        }
+        Ok(Inbound::Command(
+            self.query(&frame, Query::Presence(users))?,
+        ))
+    }
+
+    fn query(&self, frame: &Frame<'_>, query: Query) -> Result<Command, Fault> {
+        let id = own_id(frame)?;
+        Ok(Command::Query { id, query })
+    }
+
+    /// The conversation that a frame names.
+    fn chat(&mut self, frame: &Frame<'_>, sort: Sort) -> Result<Chat, Fault> {
+        let Some(to) = &frame.to else {
+            return Err(frame.fault("to is missing"));
+        };
+        let number = self.names.user(to);
+        let named = |what| move |e| frame.fault(format!("to names no {what}: {e}"));
+        match sort {
+            Sort::C2c => Ok(Chat::User(number.map_err(named("user"))?)),
+            Sort::C2g => Ok(Chat::Group(Cid(number.map_err(named("group"))?.0))),
+        }
+    }
+
+    fn user(&mut self, frame: &Frame<'_>, member: &str, name: &str) -> Result<Uid, Fault> {
+        let uid = self.names.user(name);
+        uid.map_err(|e| frame.fault(format!("{member} names no user: {e}")))
+    }
+
+    fn limit(&self, frame: &Frame<'_>, default: usize) -> Result<usize, Fault> {
+        let max = self.bounds.max_page;
+        match frame.limit.map(usize::try_from) {
+            None => Ok(default.min(max)),
+            Some(Ok(limit)) if (1..=max).contains(&limit) => Ok(limit),
+            Some(_) => Err(frame.fault(format!("limit is not from 1 to {max}"))),
+        }
     }
 
     fn signal(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
@@ -184,7 +235,10 @@ impl Json {
                 frame.fault("type has characters other than letters, digits and _, or is too long")
             );
         }
-        let (id, to, payload) = self.letter(&frame)?;
+        let (id, chat, payload) = self.letter(&frame, Sort::C2c)?;
+        let Chat::User(to) = chat else {
+            return Err(frame.fault("to names no user"));
+        };
         Ok(Inbound::Command(Command::Signal(SignalDraft {
             id,
             kind: kind.into(),
@@ -194,17 +248,10 @@ impl Json {
         })))
     }
 
-    /// What every message has: id, reader and payload.
-    fn letter(&mut self, frame: &Frame<'_>) -> Result<(MsgId, Uid, Box<str>), Fault> {
-        let Some(id) = &frame.id else {
-            return Err(frame.fault("id is missing"));
-        };
-        let id = MsgId::parse(id).map_err(|e| frame.fault(format!("id {e}")))?;
-        let Some(to) = &frame.to else {
-            return Err(frame.fault("to is missing"));
-        };
-        let to = self.names.user(to);
-        let to = to.map_err(|e| frame.fault(format!("to names no user: {e}")))?;
+    /// What every message has: id, reader or group, and payload.
+    fn letter(&mut self, frame: &Frame<'_>, sort: Sort) -> Result<(MsgId, Chat, Box<str>), Fault> {
+        let id = id(frame)?;
+        let to = self.chat(frame, sort)?;
         let Some(payload) = frame.payload else {
             return Err(frame.fault("payload is missing"));
         };
@@ -220,26 +267,14 @@ impl Json {
     }
 
     fn sync(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
-        let max = self.bounds.max_page;
-        let limit = match frame.limit.map(usize::try_from) {
-            None => max,
-            Some(Ok(limit)) if (1..=max).contains(&limit) => limit,
-            Some(_) => return Err(frame.fault(format!("limit is not from 1 to {max}"))),
-        };
         Ok(Inbound::Command(Command::Sync {
-            after: frame.after.unwrap_or(0),
-            limit,
+            after: frame.after()?.unwrap_or(0),
+            limit: self.limit(&frame, self.bounds.max_page)?,
         }))
     }
 
     fn status(&mut self, frame: Frame<'_>) -> Result<Inbound, Fault> {
-        let Some(of) = &frame.of else {
-            return Err(frame.fault("of is missing"));
-        };
-        if of.len() > self.bounds.max_status {
-            let max = self.bounds.max_status;
-            return Err(frame.fault(format!("of has more than {max} entries")));
-        }
+        let of = self.of(&frame)?;
         let mut targets = Vec::with_capacity(of.len());
         for (at, target) in of.iter().enumerate() {
             // The id in an entry is that of another frame: the fault is about this one.
@@ -251,8 +286,20 @@ impl Json {
             let Some(to) = &entry.to else {
                 return Err(fault("to is missing".into()));
             };
-            let to = self.names.user(to);
-            let to = to.map_err(|e| fault(format!("to names no user: {e}")))?;
+            let sort = match &entry.kind {
+                None => Sort::C2c,
+                Some(kind) => match Sort::of(&kind.to_ascii_uppercase()) {
+                    Some((sort, "")) => sort,
+                    _ => return Err(fault("type is neither C2C nor C2G".into())),
+                },
+            };
+            let number = self.names.user(to);
+            let to = match (sort, number) {
+                (Sort::C2c, Ok(uid)) => Chat::User(uid),
+                (Sort::C2g, Ok(Uid(gid))) => Chat::Group(Cid(gid)),
+                (Sort::C2c, Err(e)) => return Err(fault(format!("to names no user: {e}"))),
+                (Sort::C2g, Err(e)) => return Err(fault(format!("to names no group: {e}"))),
+            };
             let Some(id) = &entry.id else {
                 return Err(fault("id is missing".into()));
             };
@@ -262,102 +309,57 @@ impl Json {
         Ok(Inbound::Command(Command::Status(targets)))
     }
 
-    fn answer(&mut self, out: &mut String, id: &MsgId, kind: &str, to: Uid, server_ts: u64) {
-        out.push_str("{\"id\":");
-        string(out, id.as_str());
-        out.push_str(",\"type\":");
-        string(out, kind);
-        out.push_str(",\"to\":");
-        self.name(out, to);
-        number(out, "server_ts", server_ts);
-        out.push('}');
-    }
-
-    fn row(&mut self, out: &mut String, row: &Row) {
-        let message = &*row.message;
-        self.head(
-            out,
-            &message.id,
-            message.kind.name(),
-            message.from,
-            message.to,
-        );
-        out.push_str(&message.payload);
-        if let Some(created_at) = message.created_at {
-            number(out, "created_at", created_at);
+    fn of<'a>(&self, frame: &Frame<'a>) -> Result<Vec<&'a serde_json::value::RawValue>, Fault> {
+        let Some(of) = &frame.of else {
+            return Err(frame.fault("of is missing"));
+        };
+        let max = self.bounds.max_status;
+        match of.len() > max {
+            true => Err(frame.fault(format!("of has more than {max} entries"))),
+            false => Ok(of.clone()),
         }
-        number(out, "server_ts", message.server_ts);
-        number(out, "seq", row.seq);
-        out.push('}');
     }
+}
 
-    fn relayed(&mut self, out: &mut String, signal: &Signal) {
-        self.head(out, &signal.id, &signal.kind, signal.from, signal.to);
-        out.push_str(&signal.payload);
-        if let Some(created_at) = signal.created_at {
-            number(out, "created_at", created_at);
-        }
-        out.push('}');
-    }
+/// Whether a frame is of two users or of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    C2c,
+    C2g,
+}
 
-    /// Everything up to the payload.
-    fn head(&mut self, out: &mut String, id: &MsgId, kind: &str, from: Uid, to: Uid) {
-        out.push_str("{\"id\":");
-        string(out, id.as_str());
-        out.push_str(",\"type\":");
-        string(out, kind);
-        out.push_str(",\"from\":");
-        self.name(out, from);
-        out.push_str(",\"to\":");
-        self.name(out, to);
-        out.push_str(",\"payload\":");
+impl Sort {
+    /// The sort of a type in capitals, and what follows in it.
+    fn of(kind: &str) -> Option<(Sort, &str)> {
+        let of = |(name, sort)| Some((sort, kind.strip_prefix(name)?));
+        [("C2C", Sort::C2c), ("C2G", Sort::C2g)]
+            .into_iter()
+            .find_map(of)
     }
+}
 
-    fn name(&mut self, out: &mut String, uid: Uid) {
-        // A hashid has letters and digits only.
-        out.push('"');
-        out.push_str(self.names.name(uid));
-        out.push('"');
+/// A change of a message into another payload.
+pub fn edit(id: MsgId, target: MsgId, payload: Box<str>) -> Amendment {
+    Amendment::Edit {
+        digest: digest(&format!("EDIT {target}"), &payload),
+        id,
+        target,
+        payload,
     }
+}
 
-    fn states(&mut self, out: &mut String, states: &[(Target, State)]) {
-        out.push_str("{\"type\":\"STATUS\",\"of\":[");
-        for (at, (target, state)) in states.iter().enumerate() {
-            out.push_str(if at > 0 { ",{\"to\":" } else { "{\"to\":" });
-            self.name(out, target.to);
-            out.push_str(",\"id\":");
-            string(out, target.id.as_str());
-            out.push_str(",\"state\":");
-            string(out, state.name());
-            out.push('}');
-        }
-        out.push_str("]}");
+/// The id that a frame must have.
+fn id(frame: &Frame<'_>) -> Result<MsgId, Fault> {
+    match own_id(frame)? {
+        Some(id) => Ok(id),
+        None => Err(frame.fault("id is missing")),
     }
+}
 
-    fn error(&mut self, out: &mut String, fault: &Fault, server_ts: u64) {
-        out.push('{');
-        if let Some(id) = &fault.id {
-            out.push_str("\"id\":");
-            string(out, id);
-            out.push(',');
-        }
-        out.push_str("\"type\":\"ERROR\"");
-        if let Some(to) = &fault.to {
-            out.push_str(",\"to\":");
-            match to {
-                Address::User(uid) => self.name(out, *uid),
-                Address::Raw(text) => string(out, text),
-            }
-        }
-        number(out, "code", fault.code.number());
-        out.push_str(",\"msg\":");
-        string(out, &fault.msg);
-        if let Some(retry_ms) = fault.retry_ms {
-            number(out, "retry_ms", retry_ms);
-        }
-        number(out, "server_ts", server_ts);
-        out.push('}');
-    }
+/// The id that a frame may have.
+fn own_id(frame: &Frame<'_>) -> Result<Option<MsgId>, Fault> {
+    let id = frame.id.as_deref().map(MsgId::parse).transpose();
+    id.map_err(|e| frame.fault(format!("id {e}")))
 }
 
 fn text_ack(text: &str) -> Result<Inbound, Fault> {
@@ -381,80 +383,4 @@ fn ack(frame: Frame<'_>) -> Result<Inbound, Fault> {
         _ => return Err(frame.fault("either seqs or up_to is needed")),
     };
     Ok(Inbound::Command(Command::Ack(ack)))
-}
-
-fn ack_ok(out: &mut String, ack: &Ack) {
-    out.push_str("{\"type\":\"CLIENT_ACK_OK\"");
-    match ack {
-        Ack::Id { id, .. } => {
-            out.push_str(",\"id\":");
-            string(out, id.as_str());
-        }
-        Ack::Seqs(seqs) => {
-            out.push_str(",\"seqs\":[");
-            for (at, seq) in seqs.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                out.push_str(itoa::Buffer::new().format(*seq));
-            }
-            out.push(']');
-        }
-        Ack::UpTo(seq) => number(out, "up_to", *seq),
-    }
-    out.push('}');
-}
-
-fn payload(out: &mut String, notice: &Notice) {
-    match notice {
-        Notice::OfflineSummary {
-            count,
-            from_seq,
-            to_seq,
-        } => {
-            out.push_str("{\"msg_type\":\"offline_summary\"");
-            number(out, "count", *count);
-            number(out, "from_seq", *from_seq);
-            number(out, "to_seq", *to_seq);
-        }
-        Notice::PleaseRefreshToken { expire_at } => {
-            out.push_str("{\"msg_type\":\"please_refresh_token\"");
-            number(out, "expire_at", *expire_at);
-        }
-        Notice::Resync => out.push_str("{\"msg_type\":\"resync\""),
-    }
-    out.push('}');
-}
-
-/// One more numeric member.
-fn number(out: &mut String, key: &str, value: impl itoa::Integer) {
-    out.push_str(",\"");
-    out.push_str(key);
-    out.push_str("\":");
-    out.push_str(itoa::Buffer::new().format(value));
-}
-
-fn string(out: &mut String, text: &str) {
-    out.push('"');
-    if !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    for part in text.split_inclusive(|c: char| c < ' ' || c == '"' || c == '\\') {
-        match part.as_bytes().last() {
-            Some(last) if *last < b' ' || *last == b'"' || *last == b'\\' => {
-                out.push_str(&part[..part.len() - 1]);
-                match last {
-                    b'"' => out.push_str("\\\""),
-                    b'\\' => out.push_str("\\\\"),
-                    _ => {
-                        let _ = write!(out, "\\u{last:04x}");
-                    }
-                }
-            }
-            _ => out.push_str(part),
-        }
-    }
-    out.push('"');
 }

@@ -22,6 +22,8 @@ pub struct Keys {
     pub admin_token: Secret,
     /// The bearer token of those who only look, if there is one.
     pub read_token: Option<Secret>,
+    /// What requests to the webhook's receiver are signed with, if there is one.
+    pub webhook_secret: Option<Secret>,
 }
 
 /// Returns the configured secrets, completed from `keys.toml`, and the path of that file if this call wrote it.
@@ -32,11 +34,14 @@ pub fn resolve(settings: &Settings) -> io::Result<(Keys, Option<PathBuf>)> {
     let jwt_key = settings.auth.jwt_key();
     let admin_token = settings.admin.token();
     let read_token = settings.admin.read_token();
-    if let (Some(jwt_key), Some(admin_token)) = (jwt_key, admin_token) {
+    let webhook = &settings.webhook;
+    let signs = webhook.url.is_empty() || webhook.secret().is_some();
+    if let (Some(jwt_key), Some(admin_token), true) = (jwt_key, admin_token, signs) {
         let keys = Keys {
             jwt_key: Secret::new(jwt_key),
             admin_token: Secret::new(admin_token),
             read_token: read_token.map(Secret::new),
+            webhook_secret: webhook.secret().map(Secret::new),
         };
         return Ok((keys, None));
     }
@@ -55,6 +60,17 @@ pub fn resolve(settings: &Settings) -> io::Result<(Keys, Option<PathBuf>)> {
                 &path,
             )?),
             false => None,
+        },
+        webhook_secret: match (webhook.secret(), webhook.url.is_empty()) {
+            (Some(secret), _) => Some(Secret::new(secret)),
+            (None, true) => None,
+            (None, false) => Some(pick(
+                None,
+                &table,
+                "webhook_secret",
+                "webhook.secret",
+                &path,
+            )?),
         },
     };
     Ok((keys, written.then_some(path)))
@@ -147,7 +163,10 @@ fn write_draft(draft: &Path) -> io::Result<()> {
          jwt_key = \"{}\"\n\
          admin_token = \"{}\"\n\
          # Good for looking: whoever has this one changes nothing.\n\
-         read_token = \"{}\"\n",
+         read_token = \"{}\"\n\
+         # What events to webhook.url are signed with; their receiver has the same one.\n\
+         webhook_secret = \"{}\"\n",
+        random_hex::<32>()?,
         random_hex::<32>()?,
         random_hex::<32>()?,
         random_hex::<32>()?,

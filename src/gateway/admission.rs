@@ -19,6 +19,7 @@ use actix_web::http::ConnectionType;
 use actix_web::http::header::{TRANSFER_ENCODING, UPGRADE};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
+use actix_web::web;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use parking_lot::Mutex;
@@ -27,13 +28,16 @@ use tokio::time::timeout;
 
 use crate::code::Code;
 use crate::http::reply;
+use crate::http::state::AppState;
 use crate::message::Fault;
 use crate::metrics::{Counted, Limit, Metrics};
 
 /// How long the body of a request may take, from its head on.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);
-/// How long the body of a request may be, bytes.
-const BODY_MAX: usize = 64 * 1024;
+/// How long the body of a request may be besides a payload, bytes.
+const ENVELOPE_MAX: usize = 4096;
+/// How long it may be at least, bytes: an order of a group names many users.
+const BODY_MIN: usize = 64 * 1024;
 
 /// How often the log says that descriptors run out.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -239,11 +243,14 @@ async fn whole(req: &ServiceRequest, payload: &mut Payload) -> Result<Option<Byt
     if is_upgrade || matches!(payload, Payload::None) {
         return Ok(None);
     }
+    let state = req.app_data::<web::Data<AppState>>();
+    let payload_max = state.map_or(0, |state| state.settings.listen.max_payload);
+    let body_max = BODY_MIN.max(payload_max + ENVELOPE_MAX);
     let mut body = BytesMut::new();
     let read = async {
         while let Some(chunk) = poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await {
             let chunk = chunk.map_err(|e| bad(format!("the body cannot be read: {e}")))?;
-            if body.len() + chunk.len() > BODY_MAX {
+            if body.len() + chunk.len() > body_max {
                 return Err(Fault::new(Code::TooLarge));
             }
             body.extend_from_slice(&chunk);

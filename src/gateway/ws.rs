@@ -348,7 +348,7 @@ impl Actor for Socket {
                 let close = match fault.code {
                     Code::Busy if self.state.is_draining() => Close::Draining,
                     Code::Storage | Code::Busy => Close::Crashed,
-                    Code::Banned => Close::Kicked,
+                    Code::Forbidden => Close::Kicked,
                     Code::TooFast => Close::Limited,
                     _ => Close::Token,
                 };

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::actor::fence;
 use crate::code::Code;
@@ -14,38 +14,27 @@ use crate::message::{Answer, Fault, Op};
 
 use super::reply;
 use super::state::AppState;
+use super::v1::{Envelope, UserName, Within};
 
 /// The earliest instant that is taken for one, Unix milliseconds: in seconds, it would be the year 5138.
-const EARLIEST_MS: u64 = 100_000_000_000;
+const EARLIEST_MS: i64 = 100_000_000_000;
+/// The latest one that can be read: 2^53 - 1.
+const LATEST_MS: u64 = (1 << 53) - 1;
 /// How far ahead tokens may be invalidated, by the wall clock and by the server's own: a slip locks a user out no longer
 /// than this.
 const AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
 /// Users of one listing, if it does not say, and at most.
 const BANS_MAX: usize = 100;
 
-/// The routes; the caller asks for the admin token first.
-pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .route("/v1/bans", web::get().to(bans))
-        .route("/v1/users/{uid}/access", web::get().to(access))
-        .route("/v1/users/{uid}/ban", web::put().to(ban_user))
-        .route("/v1/users/{uid}/ban", web::delete().to(unban_user))
-        .route(
-            "/v1/users/{uid}/devices/{did}/ban",
-            web::put().to(ban_device),
-        )
-        .route(
-            "/v1/users/{uid}/devices/{did}/ban",
-            web::delete().to(unban_device),
-        )
-        .route(
-            "/v1/users/{uid}/tokens/invalidate",
-            web::post().to(invalidate),
-        );
-}
-
-/// `GET /v1/users/{uid}/access`: what is forbidden to a user.
-async fn access(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
+/// Shows what is forbidden to a user.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{uid}/access",
+    operation_id = "getAccess",
+    params(("uid" = inline(UserName), Path, description = "The user.")),
+    responses((status = 200, description = "It.", body = Envelope<AccessView>))
+)]
+pub(super) async fn access(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
     let found = async {
         match state.commit(Op::Access(user(&uid, &state)?)).await? {
             Answer::Access(access) => Ok(access),
@@ -55,24 +44,63 @@ async fn access(uid: web::Path<String>, state: web::Data<AppState>) -> HttpRespo
     shown(found.await, &state)
 }
 
-/// `PUT /v1/users/{uid}/ban`.
-async fn ban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
+/// Bans a user.
+///
+/// When this is answered it is on the disk, and every connection of theirs has been told to close.
+#[utoipa::path(
+    put,
+    path = "/v1/users/{uid}/ban",
+    operation_id = "banUser",
+    params(("uid" = inline(UserName), Path, description = "The user.")),
+    responses((status = 200, description = "What is forbidden now.", body = Envelope<AccessView>))
+)]
+pub(super) async fn ban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
     shown(asked(&uid, Ok(Change::Ban), &state).await, &state)
 }
 
-/// `DELETE /v1/users/{uid}/ban`.
-async fn unban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
+/// Lifts the ban of a user.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{uid}/ban",
+    operation_id = "unbanUser",
+    params(("uid" = inline(UserName), Path, description = "The user.")),
+    responses((status = 200, description = "What is forbidden now.", body = Envelope<AccessView>))
+)]
+pub(super) async fn unban_user(uid: web::Path<String>, state: web::Data<AppState>) -> HttpResponse {
     shown(asked(&uid, Ok(Change::Unban), &state).await, &state)
 }
 
-/// `PUT /v1/users/{uid}/devices/{did}/ban`.
-async fn ban_device(path: web::Path<(String, String)>, state: web::Data<AppState>) -> HttpResponse {
+/// Bans a device of a user, by its name; at most 256 of one user.
+#[utoipa::path(
+    put,
+    path = "/v1/users/{uid}/devices/{did}/ban",
+    operation_id = "banDevice",
+    params(
+        ("uid" = inline(UserName), Path, description = "The user."),
+        ("did" = String, Path, description = "The device."),
+    ),
+    responses((status = 200, description = "What is forbidden now.", body = Envelope<AccessView>))
+)]
+pub(super) async fn ban_device(
+    path: web::Path<(String, String)>,
+    state: web::Data<AppState>,
+) -> HttpResponse {
     let change = device(&path.1).map(Change::BanDevice);
     shown(asked(&path.0, change, &state).await, &state)
 }
 
-/// `DELETE /v1/users/{uid}/devices/{did}/ban`.
-async fn unban_device(
+/// Lifts the ban of a device.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{uid}/devices/{did}/ban",
+    operation_id = "unbanDevice",
+    params(
+        ("uid" = inline(UserName), Path, description = "The user."),
+        ("did" = String, Path, description = "The device."),
+    ),
+    responses((status = 200, description = "What is forbidden now.", body = Envelope<AccessView>))
+)]
+pub(super) async fn unban_device(
     path: web::Path<(String, String)>,
     state: web::Data<AppState>,
 ) -> HttpResponse {
@@ -80,14 +108,50 @@ async fn unban_device(
     shown(asked(&path.0, change, &state).await, &state)
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Invalidate {
-    issued_before: Option<u64>,
+/// What is forbidden to a user.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AccessView {
+    /// Whether the user is banned on every device.
+    banned: bool,
+    /// The devices that are banned one by one.
+    banned_devices: Vec<String>,
+    /// Tokens issued before then are not good, Unix milliseconds.
+    tokens_not_before: Option<u64>,
 }
 
-/// `POST /v1/users/{uid}/tokens/invalidate`: those issued before an instant, or before the answer.
-async fn invalidate(
+impl AccessView {
+    fn of(access: &Access) -> AccessView {
+        AccessView {
+            banned: access.banned,
+            banned_devices: access.banned_devices.iter().map(Did::to_string).collect(),
+            tokens_not_before: access.tokens_not_before,
+        }
+    }
+}
+
+/// When tokens were issued, Unix milliseconds.
+type Instant = Within<EARLIEST_MS, LATEST_MS>;
+
+/// Which tokens are to be good no more.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"issued_before": 1668877742828u64}))]
+pub(super) struct Invalidate {
+    /// Those issued before then, Unix milliseconds and at most a day ahead; before the answer if it is not there.
+    #[schema(inline)]
+    issued_before: Option<Instant>,
+}
+
+/// Makes tokens of a user invalid that were issued before an instant, or before the answer.
+#[utoipa::path(
+    post,
+    path = "/v1/users/{uid}/tokens/invalidate",
+    operation_id = "invalidateTokens",
+    params(("uid" = inline(UserName), Path, description = "The user.")),
+    request_body(content = Option<Invalidate>, description = "May be left out."),
+    responses((status = 200, description = "What is forbidden now.", body = Envelope<AccessView>))
+)]
+pub(super) async fn invalidate(
     uid: web::Path<String>,
     body: Result<web::Bytes, actix_web::Error>,
     state: web::Data<AppState>,
@@ -127,18 +191,18 @@ fn instant(body: Result<web::Bytes, actix_web::Error>, now: u64) -> Result<Optio
     if body.is_empty() {
         return Ok(None);
     }
-    let asked: Invalidate = serde_json::from_slice(&body).map_err(|error| {
+    let asked: Option<Invalidate> = serde_json::from_slice(&body).map_err(|error| {
         bad(format!(
-            "{{\"issued_before\":MILLISECONDS}} is needed: {error}"
+            "{{\"issued_before\":MILLISECONDS}} is needed, in milliseconds since 1970: {error}"
         ))
     })?;
-    match asked.issued_before {
-        Some(instant) if instant < EARLIEST_MS => Err(bad(format!(
-            "issued_before is in Unix milliseconds, and {instant} would be before 1974"
-        ))),
-        Some(instant) if instant > now.saturating_add(AHEAD_MS) => Err(bad(format!(
-            "issued_before is {instant}, more than a day ahead: nobody could log in until then"
-        ))),
+    match asked.unwrap_or_default().issued_before.map(Instant::get) {
+        Some(instant) if instant > now.saturating_add(AHEAD_MS) => {
+            let msg = format!(
+                "issued_before is {instant}, more than a day ahead: nobody could log in until then"
+            );
+            Err(Fault::because(Code::Conflict, msg))
+        }
         instant => Ok(instant),
     }
 }
@@ -160,9 +224,9 @@ pub async fn restrict(uid: Uid, change: Change, state: &AppState) -> Result<Acce
         Ok(Answer::Access(access)) => access,
         Ok(_) => return Err(Fault::new(Code::Storage)),
         Err(fault) if fault.code == Code::BadFrame => {
-            return Err(bad(format!(
-                "{DEVICES_MAX} devices of this user are banned already: ban the user"
-            )));
+            let msg =
+                format!("{DEVICES_MAX} devices of this user are banned already: ban the user");
+            return Err(Fault::because(Code::Conflict, msg));
         }
         Err(fault) => return Err(fault),
     };
@@ -181,14 +245,47 @@ fn describe(change: &Change) -> String {
     }
 }
 
-#[derive(Deserialize)]
-struct Listing {
+/// Which bans are wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Listing {
+    /// Only users after this one: `next` of the page before.
+    #[param(inline, value_type = UserName, required = false)]
     after: Option<String>,
+    /// At most this many; 100 if it is not there.
+    #[param(minimum = 1, maximum = 100, value_type = u64, required = false)]
     limit: Option<usize>,
 }
 
-/// `GET /v1/bans`: who is banned, or has a banned device.
-async fn bans(
+/// A user who is banned, or has a banned device.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BannedView {
+    /// The user.
+    uid: String,
+    #[serde(flatten)]
+    access: AccessView,
+}
+
+/// Users who are banned, or have a banned device.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BansView {
+    users: Vec<BannedView>,
+    /// Ask for those `after` this one next; none at the end.
+    next: Option<String>,
+    /// Whether there may be more.
+    more: bool,
+}
+
+/// Lists who is banned, or has a banned device. A page may be empty.
+#[utoipa::path(
+    get,
+    path = "/v1/bans",
+    operation_id = "listBans",
+    params(Listing),
+    responses((status = 200, description = "A page of them.", body = Envelope<BansView>))
+)]
+pub(super) async fn bans(
     query: Result<web::Query<Listing>, actix_web::Error>,
     state: web::Data<AppState>,
 ) -> HttpResponse {
@@ -209,17 +306,15 @@ async fn bans(
     };
     match found.await {
         Ok(bans) => {
-            let users: Vec<Value> = bans
-                .users
-                .iter()
-                .map(|(uid, access)| {
-                    let mut user = told(access);
-                    user["uid"] = state.hashids.encode(*uid).into();
-                    user
-                })
-                .collect();
-            let next = bans.next.map(|uid| state.hashids.encode(uid));
-            reply::success(json!({"users": users, "next": next, "more": next.is_some()}))
+            let users = bans.users.iter().map(|(uid, access)| BannedView {
+                uid: state.hashids.encode(*uid),
+                access: AccessView::of(access),
+            });
+            reply::success(BansView {
+                users: users.collect(),
+                next: bans.next.map(|uid| state.hashids.encode(uid)),
+                more: bans.next.is_some(),
+            })
         }
         Err(fault) => refused(&fault, &state),
     }
@@ -227,18 +322,9 @@ async fn bans(
 
 fn shown(access: Result<Access, Fault>, state: &AppState) -> HttpResponse {
     match access {
-        Ok(access) => reply::success(told(&access)),
+        Ok(access) => reply::success(AccessView::of(&access)),
         Err(fault) => refused(&fault, state),
     }
-}
-
-fn told(access: &Access) -> Value {
-    let devices: Vec<&str> = access.banned_devices.iter().map(Did::as_str).collect();
-    json!({
-        "banned": access.banned,
-        "banned_devices": devices,
-        "tokens_not_before": access.tokens_not_before,
-    })
 }
 
 fn refused(fault: &Fault, state: &AppState) -> HttpResponse {
@@ -248,11 +334,15 @@ fn refused(fault: &Fault, state: &AppState) -> HttpResponse {
 
 fn user(text: &str, state: &AppState) -> Result<Uid, Fault> {
     let uid = state.hashids.decode(text);
-    uid.map_err(|error| bad(format!("{text:?} names no user: {error}")))
+    uid.map_err(|error| nobody(format!("{text:?} names no user: {error}")))
 }
 
 fn device(text: &str) -> Result<Did, Fault> {
-    Did::parse(text).map_err(|error| bad(format!("did {error}")))
+    Did::parse(text).map_err(|error| nobody(format!("no device is called that: its did {error}")))
+}
+
+fn nobody(msg: String) -> Fault {
+    Fault::because(Code::NotFound, msg)
 }
 
 fn bad(msg: String) -> Fault {

@@ -19,13 +19,26 @@ use crate::store::backup::{Backup, Recorder, Refused, Stopped};
 
 use super::reply;
 use super::state::AppState;
+use super::v1::Refusal;
 
 /// Pieces that may wait for the connection; each is a block of a backup.
 const PIECES: usize = 4;
 /// How long somebody who wants a second backup is told to wait.
 const RETRY_MS: u64 = 10_000;
 
-/// `GET /v1/backup`: streams a backup; 429 while another runs, 503 while there is none to be had.
+/// Takes a backup, while the server goes on.
+///
+/// An answer without its end is not a backup: `yizhan backup` takes one and verifies it.
+#[utoipa::path(
+    get,
+    path = "/v1/backup",
+    operation_id = "backup",
+    responses(
+        (status = 200, description = "The file of a backup.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 429, description = "Another one is being taken.", body = Refusal),
+        (status = 503, description = "There is none to be had.", body = Refusal),
+    )
+)]
 pub(super) async fn backup(
     state: web::Data<AppState>,
     recorder: web::Data<Recorder>,

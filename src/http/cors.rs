@@ -20,7 +20,7 @@ const MAX_AGE_S: usize = 3600;
 /// Lets these origins; `*` alone lets all.
 pub(super) fn of(origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "POST"])
+        .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
         .max_age(MAX_AGE_S);
     if origins.iter().any(|origin| origin == "*") {

@@ -10,9 +10,15 @@ use crate::code::Code;
 use crate::message::Fault;
 use crate::token::TokenError;
 
-/// Success, with what was asked for.
+use super::v1::Envelope;
+
+/// Success, with what was asked for; JSON text in it stays as it is, byte for byte.
 pub fn success(payload: impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"code": 0, "msg": "success", "payload": payload}))
+    HttpResponse::Ok().json(Envelope {
+        code: 0,
+        msg: "success",
+        payload,
+    })
 }
 
 /// A refusal under the HTTP status that fits its code; one that is worth repeating says when, in the header too.
@@ -35,7 +41,8 @@ pub fn raw(fault: &Fault) -> String {
     )
 }
 
-fn status(fault: &Fault) -> StatusCode {
+/// The HTTP status that fits.
+pub fn status(fault: &Fault) -> StatusCode {
     let status = StatusCode::from_u16(fault.code.http_status());
     status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -67,6 +74,14 @@ pub async fn nothing_here(req: HttpRequest) -> HttpResponse {
         Code::NotFound,
         format!("there is nothing at {} {}", req.method(), req.path()),
     ))
+}
+
+/// `405` for what is there and cannot be done to it; who answers it adds what can be.
+pub fn not_allowed(req: &HttpRequest) -> HttpResponse {
+    let msg = format!("{} cannot be done to {}", req.method(), req.path());
+    let mut answer = refused(&Fault::because(Code::BadFrame, msg));
+    *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    answer
 }
 
 /// The token in an `authorization` value, which may begin with `Bearer`.

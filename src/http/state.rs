@@ -6,17 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::actor::device::Services;
-use crate::actor::dispatch::Asker;
+use crate::actor::device::operator::{Obey, Order};
+use crate::actor::dispatch::{Asker, Looker};
 use crate::code::Code;
 use crate::codec::json::Json;
 use crate::config::{Keys, Secret, Settings};
 use crate::gateway::rates::Rates;
-use crate::id::Hashids;
+use crate::id::{Did, Hashids, Uid};
+use crate::message::look::{Found, KnownDevice, Look};
 use crate::message::{Answer, Fault, Op};
 use crate::token::Tokens;
 
 /// Logins that attach at once: a crowd that comes back waits its turn, and leaves the messages of others theirs.
 const LOGINS: usize = 128;
+
+/// A device that is connected.
+#[derive(Debug)]
+pub struct DeviceOnline {
+    /// Its name.
+    pub did: Did,
+    /// Its type, if it says.
+    pub dtype: Option<String>,
+}
 
 /// Shared by all workers of both listeners.
 pub struct AppState {
@@ -80,6 +91,55 @@ impl AppState {
             Ok(Answer::Refused(refusal)) => Err(refusal.fault(self.services.rules.retry_ms)),
             Ok(answer) => Ok(answer),
             Err(_) => Err(Fault::new(Code::Storage)),
+        }
+    }
+
+    /// Asks the readers and waits for what they find.
+    pub async fn look(&self, look: Look) -> Result<Found, Fault> {
+        let (waiting, found) = oneshot::channel();
+        let submitted = self.services.reads.submit(Looker::Waiting(waiting), look);
+        submitted.map_err(|_| Fault::new(Code::Busy).later(self.services.rules.retry_ms))?;
+        found
+            .await
+            .unwrap_or_else(|_| Err(Fault::new(Code::Storage)))
+    }
+
+    /// The devices that a user is known by.
+    pub async fn known_devices(&self, uid: Uid) -> Result<Vec<KnownDevice>, Fault> {
+        match self.look(Look::Devices(uid)).await? {
+            Found::Devices(devices) => Ok(devices),
+            _ => Err(Fault::new(Code::Storage)),
+        }
+    }
+
+    /// Whether a device of a user is connected.
+    pub fn is_online(&self, uid: Uid) -> bool {
+        self.services.registry.is_online(uid)
+    }
+
+    /// The devices of a user that are connected.
+    pub fn devices_of(&self, uid: Uid) -> Vec<DeviceOnline> {
+        let mut devices = Vec::new();
+        self.services.registry.lookup(uid, |device| {
+            devices.push(DeviceOnline {
+                did: device.did().clone(),
+                dtype: device.dtype().map(String::from),
+            });
+        });
+        devices
+    }
+
+    /// Closes the connections of a device; false if it has none.
+    pub fn kick(&self, uid: Uid, did: &Did) -> bool {
+        match self.services.registry.device(uid, did) {
+            Some(device) => {
+                // Nobody waits for the word that it is done.
+                let (done, _) = oneshot::channel();
+                let order = Order::Kick;
+                device.addr().do_send(Obey { order, done });
+                true
+            }
+            None => false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use harsh::Harsh;
 
-use super::Uid;
+use super::{Cid, Uid};
 use crate::config::Ids;
 
 /// Converts user numbers to hashids and back; a clone shares its tables.
@@ -30,6 +30,16 @@ impl Hashids {
     /// Returns the one text that stands for this user, at least `ids.min_length` characters long.
     pub fn encode(&self, uid: Uid) -> String {
         self.harsh.encode(&[uid.0])
+    }
+
+    /// Returns the text that stands for this group: the one of a user of its number.
+    pub fn encode_group(&self, gid: Cid) -> String {
+        self.encode(Uid(gid.0))
+    }
+
+    /// Returns the group for which this text stands, as [`Hashids::decode`] does a user.
+    pub fn decode_group(&self, text: &str) -> Result<Cid, HashidError> {
+        self.decode(text).map(|uid| Cid(uid.0))
     }
 
     /// Returns the user for whom this text stands, provided that [`Hashids::encode`] would write exactly this text.

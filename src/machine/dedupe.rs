@@ -1,14 +1,12 @@
 //! Whether a message was accepted before: a window of entries by (to, from, id), without a clock.
 
-use serde::{Deserialize, Serialize};
-
 use crate::id::Seq;
 use crate::message::Digest;
 
 /// What is remembered of an accepted message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its place in the reader's inbox.
+    /// Its place in the reader's inbox; 0 in a group.
     pub seq: Seq,
     /// Over its type and payload.
     pub digest: Digest,
@@ -16,6 +14,10 @@ pub struct Entry {
     pub server_ts: u64,
     /// Whether it left the inbox unread because it was too old.
     pub expired: bool,
+    /// Its place in its conversation; 0 for one from before there were any.
+    pub cseq: Seq,
+    /// Whether its author has taken it back.
+    pub revoked: bool,
 }
 
 /// The judgement on a message that comes in.
@@ -53,6 +55,8 @@ mod tests {
         digest: 1,
         server_ts: 1000,
         expired: false,
+        cseq: 3,
+        revoked: false,
     };
 
     #[test]

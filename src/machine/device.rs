@@ -8,6 +8,7 @@ mod access;
 mod acks;
 mod answers;
 mod attach;
+mod chat;
 mod effect;
 mod operator;
 mod pull;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 
 use crate::code::{Close, Code};
 use crate::id::{Did, MsgId, Seq, Uid};
+use crate::message::chat::{By, Chat};
 use crate::message::{
-    Command, Draft, EVENT_BYTES, Event, Fault, Notice, Op, Receipt, Row, Signal, Target,
+    Command, Draft, EVENT_BYTES, Event, Fault, Notice, Op, Query, Receipt, Row, Signal, Target,
 };
 
 use super::ranges::Ranges;
@@ -116,6 +118,11 @@ pub struct Device {
     early: Vec<Event>,
     sends: usize,
     requests: usize,
+    /// What clients want to know, in turn; one at a time is looked up, and written before the next.
+    queries: VecDeque<(Epoch, Option<MsgId>, Query)>,
+    querying: bool,
+    /// When it may be told again that the user writes, Unix milliseconds.
+    typing_from: u64,
     draining: bool,
     effects: VecDeque<Effect>,
 }
@@ -148,7 +155,7 @@ impl Walk {
 
     fn id(&self) -> &MsgId {
         match self {
-            Walk::Row(row) => &row.message.id,
+            Walk::Row(row) => row.id(),
             Walk::Signal(signal) => &signal.id,
         }
     }
@@ -195,6 +202,9 @@ impl Device {
             early: Vec::new(),
             sends: 0,
             requests: 0,
+            queries: VecDeque::new(),
+            querying: false,
+            typing_from: 0,
             draining: false,
             // As many as a login has at once.
             effects: VecDeque::with_capacity(2),
@@ -259,6 +269,7 @@ impl Device {
     /// A sign of life, or room in the outbox: whatever can be delivered is.
     pub fn alive(&mut self) {
         self.fill();
+        self.next_query();
     }
 
     /// The adapter of that connection is at work, and its client was not silent for too long.
@@ -289,8 +300,12 @@ impl Device {
                     created_at: draft.created_at,
                     bare: false,
                 });
-                self.effects.push_back(Effect::Relay(signal));
+                self.ask_signal(now, epoch, signal);
             }
+            Command::Amend { chat, amendment } => self.amend(now, epoch, chat, amendment),
+            Command::MarkRead { chat, up_to, id } => self.mark_read(now, epoch, chat, up_to, id),
+            Command::Typing(chat) => self.typing(now, epoch, chat),
+            Command::Query { id, query } => self.query(now, epoch, id, query),
             Command::Ack(ack) => self.ack(now, epoch, ack),
             Command::Sync { after, limit } => self.sync(now, epoch, after, limit),
             Command::Status(of) => self.status(now, epoch, of),
@@ -301,7 +316,7 @@ impl Device {
     pub fn relayed(&mut self, now: u64, signal: &Signal, devices: usize) {
         let event = if devices == 0 {
             let fault = Fault::because(Code::NotFound, "nobody is online to take this");
-            error(fault.about(&signal.id, signal.to), now)
+            error(fault.about(&signal.id, Chat::User(signal.to)), now)
         } else {
             Event::Relayed {
                 id: signal.id.clone(),
@@ -315,7 +330,7 @@ impl Device {
     /// A signal of this device ended without any acknowledgement.
     pub fn signal_failed(&mut self, now: u64, signal: &Signal) {
         let fault = Fault::because(Code::NotFound, "nobody acknowledged this");
-        self.tell(error(fault.about(&signal.id, signal.to), now));
+        self.tell(error(fault.about(&signal.id, Chat::User(signal.to)), now));
     }
 
     /// A device of a reader has a message of this user.
@@ -326,8 +341,12 @@ impl Device {
             did: Some(receipt.did),
             server_ts: receipt.server_ts,
         };
+        self.mention(event);
+    }
+
+    /// Says something that a client can ask for again: one that does not read loses it.
+    pub fn mention(&mut self, event: Event) {
         let room = (self.rules.deliver_window + 2 * self.rules.send_window) as u64;
-        // Receipts are derived, so a client that does not read loses them and asks for the status.
         if self.phase == Phase::Live && self.current.as_ref().is_some_and(|s| s.queued() >= room) {
             return;
         }
@@ -422,7 +441,8 @@ impl Device {
         let session = self.current.as_ref().filter(|s| !s.closing)?;
         let full = !session.has_room(self.rules.deliver_window as u64);
         let waiting = self.phase == Phase::Live && self.next <= self.head;
-        (full && waiting && self.pulling.is_none()).then_some(session.epoch)
+        let is_starved = full && waiting && self.pulling.is_none();
+        (is_starved || self.waits_for_page()).then_some(session.epoch)
     }
 
     /// How many deliveries walk.
@@ -451,7 +471,7 @@ impl Device {
             id: draft.id.clone(),
             to: draft.to,
         };
-        let op = Op::Append(draft.signed_by(self.uid));
+        let op = Op::Append(draft.signed_by(self.uid, Some(self.did.clone())));
         self.effects.push_back(Effect::Submit { op, ticket });
     }
 
@@ -473,6 +493,14 @@ impl Device {
         let fault = Fault::because(Code::TooFast, "too many requests wait for their answer");
         self.reply(epoch, error(self.retry(fault), now));
         false
+    }
+
+    /// The user, on this device.
+    fn by(&self) -> By {
+        By {
+            uid: self.uid,
+            did: Some(self.did.clone()),
+        }
     }
 
     fn retry(&self, fault: Fault) -> Fault {

@@ -173,6 +173,11 @@ impl Inbox {
         if self.is_full(bounds) {
             return Err(Full);
         }
+        Ok(self.push(bounds))
+    }
+
+    /// The same in a full inbox: for what takes the place of a row, or of nothing that anybody could be told.
+    pub fn push(&mut self, bounds: &Bounds) -> Appended {
         self.head += 1;
         let mut lagging = Vec::new();
         for (did, device) in &mut self.devices {
@@ -186,11 +191,46 @@ impl Inbox {
             true => Ranges::new(),
             false => self.release(),
         };
-        Ok(Appended {
+        Appended {
             seq: self.head,
             lagging,
             gone,
-        })
+        }
+    }
+
+    /// Gives out a number for something that the user did on one of their devices, and owes it to the others; none if there
+    /// are no others.
+    pub fn carry(&mut self, by: Option<&Did>, bounds: &Bounds) -> Option<Appended> {
+        if !self.devices.iter().any(|(did, _)| Some(did) != by) {
+            return None;
+        }
+        let mut appended = self.push(bounds);
+        let seq = appended.seq;
+        // It waits for nobody who is not known yet.
+        self.any.insert(seq, seq);
+        if let Some(device) = by.and_then(|did| self.devices.get_mut(did)) {
+            device.acks.insert(seq, seq);
+        }
+        appended.gone.subtract(&Ranges::span(seq, seq));
+        self.raise_floor();
+        Some(appended)
+    }
+
+    /// A row had no room: the devices have to take the state from elsewhere. Who they are.
+    pub fn overflow(&mut self) -> Vec<Did> {
+        let head = self.head;
+        let mut told = Vec::new();
+        for (did, device) in &mut self.devices {
+            device.resync = Some(head);
+            told.push(did.clone());
+        }
+        told
+    }
+
+    /// Forgets a device; the rows that go with it, or none if it is not known.
+    pub fn remove(&mut self, did: &Did) -> Option<Ranges> {
+        self.devices.remove(did)?;
+        Some(self.release())
     }
 
     /// Which of these rows the device still has to acknowledge; none if the device is not known.

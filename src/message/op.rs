@@ -1,11 +1,15 @@
 //! What the committer is asked and what it answers.
 
 use crate::code::Code;
-use crate::id::{Did, MsgId, Seq, Uid};
+use crate::id::{Cid, Did, MsgId, Seq, Uid};
 use crate::machine::access::{Access, Barred, Change, TooMany};
 use crate::machine::ranges::Ranges;
 
-use super::{Draft, Fault, Row, State};
+use super::chat::{Amendment, By, Chat, Standing};
+use super::contact::{ContactOrder, ContactView};
+use super::group::{GroupView, Invited, MemberView, Order};
+use super::hook::What;
+use super::{Draft, Fault, Row, State, Unwanted};
 
 /// 128 bits over a message's type and payload bytes.
 pub type Digest = u128;
@@ -13,8 +17,8 @@ pub type Digest = u128;
 /// A message of the asker, named as its sender names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The reader.
-    pub to: Uid,
+    /// The reader, or the group.
+    pub to: Chat,
     /// The message's id.
     pub id: MsgId,
 }
@@ -24,6 +28,8 @@ pub struct Target {
 pub struct Append {
     /// The sender.
     pub from: Uid,
+    /// The device it comes from; none for what comes over HTTP.
+    pub did: Option<Did>,
     /// What the sender gave.
     pub draft: Draft,
     /// Over type and payload.
@@ -103,19 +109,109 @@ pub enum Op {
         /// The rows; those that are not there are passed over.
         seqs: Ranges,
     },
+    /// Take rows out of an inbox that tell of what is gone; the others stay.
+    Bury {
+        /// Whose inbox.
+        uid: Uid,
+        /// The rows.
+        seqs: Ranges,
+    },
     /// Expire what is due: a bounded step of the housekeeping.
     Sweep,
+    /// Change a message of whoever asks.
+    Amend {
+        /// Its author.
+        by: By,
+        /// Where it is.
+        chat: Chat,
+        /// How.
+        amendment: Amendment,
+    },
+    /// A conversation is read up to there.
+    MarkRead {
+        /// By whom.
+        by: By,
+        /// The conversation.
+        chat: Chat,
+        /// The place.
+        up_to: Seq,
+    },
+    /// Somebody writes.
+    Typing {
+        /// Who.
+        from: Uid,
+        /// Where.
+        chat: Chat,
+    },
+    /// Whether a signal may pass.
+    Permit {
+        /// Its sender.
+        from: Uid,
+        /// Its reader.
+        to: Uid,
+    },
+    /// Where somebody stands in a conversation, if they may read it.
+    Standing {
+        /// Who.
+        uid: Uid,
+        /// The conversation.
+        chat: Chat,
+    },
+    /// Let the messages of a conversation that are accepted from here on live so long.
+    SetExpiry {
+        /// By whom.
+        by: Uid,
+        /// The conversation.
+        chat: Chat,
+        /// Milliseconds; 0 is for ever.
+        expire_ms: u64,
+    },
+    /// A user orders something of a group.
+    Group {
+        /// The user.
+        by: Uid,
+        /// The group; nothing is looked for when one is founded.
+        gid: Cid,
+        /// What.
+        order: Order,
+    },
+    /// A user orders something about another.
+    Contact {
+        /// The user.
+        uid: Uid,
+        /// The other.
+        other: Uid,
+        /// What.
+        order: ContactOrder,
+    },
+    /// Forget a device: nothing waits for it from here on.
+    Forget {
+        /// Its user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+    },
+    /// Answered when everything that was applied before is durable.
+    Barrier,
+    /// Tell the webhook's receiver, if it wants to know.
+    Tell(What),
+    /// The receiver has the events up to that number.
+    EventsSent(u64),
 }
 
 /// An accepted message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its place in the reader's inbox.
+    /// Its place in the reader's inbox; 0 in a group.
     pub seq: Seq,
+    /// Its place in the conversation; 0 if that is not known.
+    pub cseq: Seq,
     /// When it was accepted first, Unix milliseconds.
     pub server_ts: u64,
     /// What became of it: accepted, or further when this was a repeat.
     pub state: State,
+    /// How many members of a group have it.
+    pub count: u64,
     /// Whether it had been accepted before.
     pub repeat: bool,
 }
@@ -139,6 +235,14 @@ pub enum Refusal {
     Storage,
     /// The disk is nearly full, and this is a new message; nothing was stored.
     NearlyFull,
+    /// The reader does not take it.
+    Unwanted(Unwanted),
+    /// Who asks may not do this.
+    Forbidden(&'static str),
+    /// There is no such thing.
+    Missing(&'static str),
+    /// What is asked makes no sense.
+    Senseless(&'static str),
 }
 
 impl Refusal {
@@ -148,11 +252,14 @@ impl Refusal {
             Refusal::Conflict => Code::Conflict,
             Refusal::InboxFull => Code::InboxFull,
             Refusal::Forgotten => Code::NotFound,
-            Refusal::Banned => Code::Banned,
+            Refusal::Banned => Code::Forbidden,
             Refusal::TokenRevoked => Code::InvalidToken,
             Refusal::TooManyBans => Code::BadFrame,
             Refusal::Storage => Code::Storage,
             Refusal::NearlyFull => Code::Busy,
+            Refusal::Unwanted(_) | Refusal::Forbidden(_) => Code::Forbidden,
+            Refusal::Missing(_) => Code::NotFound,
+            Refusal::Senseless(_) => Code::BadFrame,
         }
     }
 
@@ -163,6 +270,11 @@ impl Refusal {
                 let msg = "the disk is nearly full, no new message is taken";
                 Fault::because(self.code(), msg).later(retry_ms)
             }
+            Refusal::Unwanted(why) => Fault::because(self.code(), why.name()),
+            Refusal::Forbidden(why) | Refusal::Missing(why) | Refusal::Senseless(why) => {
+                Fault::because(self.code(), *why)
+            }
+            Refusal::Banned => Fault::because(self.code(), "Banned"),
             _ => Fault::new(self.code()),
         }
     }
@@ -211,14 +323,31 @@ pub enum Answer {
     /// To [`Op::Head`].
     Head(Seq),
     /// To [`Op::Status`], in its order.
-    Status(Vec<(Target, State)>),
+    Status(Vec<(Target, State, u64)>),
     /// To [`Op::Restrict`] and [`Op::Access`]: what is forbidden now.
     Access(Access),
     /// To [`Op::Bans`].
     Bans(Bans),
     /// To [`Op::Expire`]: how many rows left the inbox.
     Expired(u64),
-    /// To [`Op::Seen`], [`Op::Admit`] and [`Op::Sweep`].
+    /// To [`Op::Bury`]: those of the rows that are gone.
+    Buried(Ranges),
+    /// To [`Op::Amend`]: when it was changed, Unix milliseconds.
+    Amended(u64),
+    /// To [`Op::MarkRead`]: how far it is read now.
+    Read(Seq),
+    /// To [`Op::Standing`].
+    Standing(Standing),
+    /// To most of [`Op::Group`].
+    Group(GroupView),
+    /// To an invitation.
+    Invited(Invited),
+    /// To what was ordered of a member.
+    Member(MemberView),
+    /// To [`Op::Contact`].
+    Contact(ContactView),
+    /// To [`Op::Seen`], [`Op::Admit`], [`Op::Sweep`], [`Op::Typing`], [`Op::Permit`], [`Op::SetExpiry`], [`Op::Forget`],
+    /// [`Op::Barrier`], [`Op::Tell`] and [`Op::EventsSent`].
     Done,
     /// To any of them.
     Refused(Refusal),
@@ -248,6 +377,21 @@ pub struct Receipt {
     pub server_ts: u64,
 }
 
+/// The news for a sender that members of a group have a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Whom to tell.
+    pub sender: Uid,
+    /// The message's id.
+    pub id: MsgId,
+    /// The group.
+    pub gid: Cid,
+    /// How many members have it.
+    pub count: u64,
+    /// Unix milliseconds.
+    pub server_ts: u64,
+}
+
 /// A request for rows of an inbox, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
@@ -270,4 +414,6 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Every row up to here has been looked at.
     pub scanned_to: Seq,
+    /// Rows that tell of what is gone: they need not be kept.
+    pub dead: Ranges,
 }

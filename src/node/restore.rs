@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::config::{Engine as EngineKind, Settings};
 use crate::metrics::Metrics;
 use crate::store::Engine;
-use crate::store::archive::{Counts, Decoder, Header};
+use crate::store::backup::file::{Counts, Decoder, Header};
 use crate::store::journal::Journal;
 use crate::store::numbers::{NUMBERS_SKIPPED, Stock, skip_numbers};
 use crate::store::restore::{self, RestoreError};

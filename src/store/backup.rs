@@ -4,13 +4,16 @@
 //! applied before a page was read is in that page, and one that was applied later is written behind the page, so the last
 //! record of a key is always its latest value. Nobody waits for a backup: one that is slower than the commits fails.
 
+pub mod file;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::archive::{Counts, Encoder, Header, Records};
+use file::{Counts, Encoder, Header, Records};
+
 use super::{Batch, Engine, EngineError, Write, record};
 
 /// Batches that may wait to be written into the backup, bytes. One always may, however large.

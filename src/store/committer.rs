@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Mark};
-use crate::id::Seq;
+use crate::id::{Seq, Uid};
+use crate::message::chat::Amendment;
+use crate::message::group::Order;
 use crate::message::{Answer, Op, Refusal, Target};
 use crate::metrics::Metrics;
 
@@ -123,7 +125,15 @@ impl Held {
 fn weight(op: &Op) -> usize {
     match op {
         Op::Append(append) => append.draft.payload.len(),
-        Op::Ack { seqs, .. } | Op::Expire { seqs, .. } => {
+        Op::Amend {
+            amendment: Amendment::Edit { payload, .. },
+            ..
+        } => payload.len(),
+        Op::Group {
+            order: Order::Create { members: uids, .. } | Order::Invite(uids),
+            ..
+        } => uids.len() * size_of::<Uid>(),
+        Op::Ack { seqs, .. } | Op::Expire { seqs, .. } | Op::Bury { seqs, .. } => {
             seqs.iter().count() * size_of::<(Seq, Seq)>()
         }
         Op::Status { of, .. } => {
@@ -197,7 +207,12 @@ impl<O> Committer<O> {
         // How many there were last: the next will be about as many.
         let mut gathered = 0;
         loop {
-            let wait = sweep_at.saturating_duration_since(Instant::now());
+            // What is on its way to the members of a group goes on between requests, and without any.
+            let goes_on = self.reopen.is_none() && self.ledger.has_more();
+            let wait = match goes_on {
+                true => Duration::ZERO,
+                false => sweep_at.saturating_duration_since(Instant::now()),
+            };
             let first = match waiting.recv_timeout(wait) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => None,

@@ -68,6 +68,8 @@ pub fn read_all(file: &dyn Handle) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct DiskFolder {
     path: PathBuf,
+    /// Files that are there are opened for reading alone.
+    only_reads: bool,
 }
 
 impl DiskFolder {
@@ -80,8 +82,19 @@ impl DiskFolder {
                 .and_then(|d| d.sync_all())
                 .map_err(named)?;
         }
-        let path = path.to_path_buf();
-        Ok(DiskFolder { path })
+        Ok(DiskFolder {
+            path: path.to_path_buf(),
+            only_reads: false,
+        })
+    }
+
+    /// The directory of this path, which has to be there; the right to read it is enough to read its files.
+    pub fn look(path: &Path) -> io::Result<DiskFolder> {
+        fs::read_dir(path).map_err(|error| named(path, error))?;
+        Ok(DiskFolder {
+            path: path.to_path_buf(),
+            only_reads: true,
+        })
     }
 }
 
@@ -107,7 +120,8 @@ impl Folder for DiskFolder {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn Handle>> {
         let mut options = OpenOptions::new();
-        DiskFile::open(options.read(true).write(true), self.path.join(name))
+        options.read(true).write(!self.only_reads);
+        DiskFile::open(&options, self.path.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

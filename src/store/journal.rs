@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 
 use super::files::{DiskFolder, Folder};
 use super::sled::SledEngine;
-use super::{Batch, Engine, EngineError, record};
+use super::{Batch, Engine, EngineError, history, record};
 
 use log::{Empty, Log};
 use manifest::Manifest;
@@ -52,6 +52,14 @@ const SCAN_STEP: usize = 512;
 
 /// Says of the value of a dedupe entry that it need not be kept any longer.
 pub type Forgets = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// How long messages are at hand, and what time it is.
+pub struct Keeping {
+    /// Unix milliseconds.
+    pub now: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Milliseconds.
+    pub keep_ms: u64,
+}
 
 /// The bounds of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +100,8 @@ pub struct Place {
     pub log: Arc<dyn Folder>,
     /// The runs of the dedupe index.
     pub index: Arc<dyn Folder>,
+    /// Those of the history, and what is too old for it.
+    pub history: history::Place,
     /// Everything else that is settled.
     pub base: Arc<dyn Engine>,
 }
@@ -103,6 +113,10 @@ impl Place {
             base: Arc::new(SledEngine::open(base)?),
             log: Arc::new(DiskFolder::open(&path.join("log"))?),
             index: Arc::new(DiskFolder::open(&path.join("index"))?),
+            history: history::Place {
+                runs: Arc::new(DiskFolder::open(&path.join("history"))?),
+                archive: Arc::new(DiskFolder::open(&path.join("archive"))?),
+            },
         })
     }
 }
@@ -113,6 +127,7 @@ pub struct Journal {
     bounds: Bounds,
     metrics: Metrics,
     forgets: Arc<OnceLock<Forgets>>,
+    keeping: Arc<OnceLock<Keeping>>,
     open: RwLock<Option<Open>>,
 }
 
@@ -130,13 +145,14 @@ impl Journal {
 
     /// Opens or creates a store in this place.
     pub fn open(place: Place, bounds: Bounds, metrics: Metrics) -> Result<Journal, EngineError> {
-        let forgets = Arc::default();
-        let open = Open::new(&place, bounds, &metrics, &forgets)?;
+        let (forgets, keeping) = (Arc::default(), Arc::default());
+        let open = Open::new(&place, bounds, &metrics, &forgets, &keeping)?;
         Ok(Journal {
             place,
             bounds,
             metrics,
             forgets,
+            keeping,
             open: RwLock::new(Some(open)),
         })
     }
@@ -145,6 +161,12 @@ impl Journal {
     pub fn forget(&self, forgets: Forgets) {
         // The first word stands.
         let _ = self.forgets.set(forgets);
+    }
+
+    /// Says how long messages are at hand; before that, all are.
+    pub fn keep(&self, keeping: Keeping) {
+        // The first word stands.
+        let _ = self.keeping.set(keeping);
     }
 
     /// Settles everything that was flushed, at once.
@@ -197,6 +219,10 @@ impl Engine for Journal {
         self.forgets.get().is_some() && self.with(base_has_dedupe) == Ok(false)
     }
 
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         if batch.is_empty() {
             return Ok(());
@@ -231,8 +257,14 @@ impl Engine for Journal {
         // Nobody may write any more when the files are read.
         *open = None;
         self.place.base.reopen()?;
-        let (place, forgets) = (&self.place, &self.forgets);
-        *open = Some(Open::new(place, self.bounds, &self.metrics, forgets)?);
+        let (place, forgets, keeping) = (&self.place, &self.forgets, &self.keeping);
+        *open = Some(Open::new(
+            place,
+            self.bounds,
+            &self.metrics,
+            forgets,
+            keeping,
+        )?);
         Ok(())
     }
 
@@ -251,6 +283,7 @@ impl Open {
         bounds: Bounds,
         metrics: &Metrics,
         forgets: &Arc<OnceLock<Forgets>>,
+        keeping: &Arc<OnceLock<Keeping>>,
     ) -> Result<Open, EngineError> {
         let bounds = fitted(bounds, &*place.log)?;
         let mut manifest = match Manifest::read(&*place.base)? {
@@ -277,13 +310,14 @@ impl Open {
         let log = Log::new(empty, next, bounds.segment);
         let settler = Settler {
             manifest,
-            merge: None,
+            job: None,
         };
         let shared = Arc::new(Shared::new(
             place.log.clone(),
             bounds,
             metrics.clone(),
             forgets.clone(),
+            keeping.clone(),
             log,
             overlay,
             shelf,
@@ -383,6 +417,7 @@ fn found(place: &Place) -> Result<Manifest, EngineError> {
         runs: Vec::new(),
         next_run: 1,
         ended: None,
+        history: history::Catalog::default(),
     };
     // Before the base says that it is there.
     let first = Identity {
@@ -394,7 +429,7 @@ fn found(place: &Place) -> Result<Manifest, EngineError> {
     manifest.write(&mut batch)?;
     // A build that knows of no log must refuse the store from the first record on.
     if let Some(layout) = place.base.get(record::LAYOUT_KEY)?
-        && record::decode::<u32>(record::LAYOUT_KEY, &layout)? == record::LAYOUT_BEFORE_LOG
+        && record::decode::<u32>(record::LAYOUT_KEY, &layout)? == record::LAYOUTS_BEFORE[0]
     {
         batch.put(
             record::LAYOUT_KEY.to_vec(),
@@ -402,7 +437,7 @@ fn found(place: &Place) -> Result<Manifest, EngineError> {
         );
         ::log::info!(
             "the store had layout {}, and has a log from here on",
-            record::LAYOUT_BEFORE_LOG
+            record::LAYOUTS_BEFORE[0]
         );
     }
     place.base.apply(batch)?;

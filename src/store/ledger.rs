@@ -5,12 +5,22 @@
 //! message and gives out no number twice. Nothing here is true for anyone before the caller has flushed.
 
 mod access;
+mod amend;
+mod append;
+mod chats;
+mod contacts;
 mod count;
 mod doubt;
+mod fanout;
+mod groups;
+mod history;
+mod hooks;
 mod layout;
+mod lists;
 pub mod look;
 mod news;
 mod page;
+mod rows;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,26 +30,30 @@ use foldhash::fast::RandomState;
 
 use crate::id::{Did, Seq, Uid};
 use crate::machine::access::Access;
-use crate::machine::dedupe::{self, Entry, Verdict};
-use crate::machine::inbox::{Appended, Arrival, Bounds, Inbox};
+use crate::machine::dedupe::{self, Entry};
+use crate::machine::inbox::{Arrival, Bounds, Inbox};
 use crate::machine::ranges::Ranges;
+use crate::message::chat::Chat;
 use crate::message::{
-    Accepted, Acked, Answer, Append, Attached, Message, Op, Receipt, Refusal, Row, State, Target,
-    is_expired,
+    Acked, Answer, Attached, Counted, Op, Receipt, Refusal, State, Target, is_expired,
 };
 
-use super::record::{self, RowRef};
+use super::record::{self, Body, RowRef, Sort};
 use super::{Batch, Engine, EngineError};
 
+use chats::Book;
+
 pub use count::{count_rows, recount_rows, rows};
+pub use hooks::{Hooks, IsOnline};
 pub use layout::{prepare, write_layout};
+pub use look::found;
 pub use news::{Committed, News, Tally};
 pub use page::read_page;
 
 /// Inboxes kept in memory between commits.
 const CACHED_USERS: usize = 50_000;
 /// Writes of the largest request that must not be split: a message, and the inbox it belongs to.
-const PER_MESSAGE: usize = 4;
+const PER_MESSAGE: usize = 16;
 /// A longer range of numbers is searched for its rows by a scan.
 const WIDE: u64 = 1 << 16;
 
@@ -50,6 +64,46 @@ pub struct Policy {
     pub bounds: Bounds,
     /// How long an unread row waits, milliseconds.
     pub ttl_ms: u64,
+    /// What people may do in conversations.
+    pub people: People,
+}
+
+/// The settings of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct People {
+    /// How long a message stays in the history, milliseconds.
+    pub keep_ms: u64,
+    /// How long after its acceptance an author may take a message back, milliseconds.
+    pub revoke_ms: u64,
+    /// How long after its acceptance an author may change a message, milliseconds.
+    pub edit_ms: u64,
+    /// Whether users must be contacts to write to each other.
+    pub contacts_required: bool,
+    /// Contacts, requests and blocks of one user.
+    pub max_contacts: usize,
+    /// Members of one group.
+    pub max_members: u64,
+    /// Groups of one user.
+    pub max_groups: usize,
+    /// Members of a group in which it is told who writes.
+    pub typing_members: u64,
+    /// Whether members may read what was written before they joined.
+    pub history_before_join: bool,
+}
+
+impl People {
+    /// What is in force if nothing is set.
+    pub const DEFAULT: People = People {
+        keep_ms: 7_776_000_000,
+        revoke_ms: 120_000,
+        edit_ms: 900_000,
+        contacts_required: false,
+        max_contacts: 5000,
+        max_members: 10_000,
+        max_groups: 1000,
+        typing_members: 200,
+        history_before_join: false,
+    };
 }
 
 impl Policy {
@@ -61,7 +115,7 @@ impl Policy {
 
 /// Whether the value of a dedupe entry says that its time has passed; one that cannot be read is kept.
 pub fn is_forgotten(entry: &[u8], now: u64, policy: &Policy) -> bool {
-    let entry = record::decode::<Entry>(&[record::DEDUPE], entry);
+    let entry = record::decode_entry(&[record::DEDUPE], entry);
     entry.is_ok_and(|entry| dedupe::is_forgotten(&entry, now, policy.dedupe_ms()))
 }
 
@@ -75,8 +129,17 @@ pub struct Ledger {
     swept: BTreeMap<u8, Vec<u8>>,
     sweeps: u64,
     takes_new: bool,
+    /// Conversations, members and relations in memory.
+    book: Book,
+    /// How many members have messages of groups, as the batch at hand has changed it.
+    counted_news: BTreeMap<(crate::id::Cid, Seq), Counted>,
+    /// Whom to tell what happens, if anybody.
+    hooks: Option<Hooks>,
+    events: hooks::Queue,
     /// Whose access the batch at hand has changed, and into what.
     restricted: BTreeMap<Uid, Access>,
+    /// Rows that nobody waits for since the request at hand: they go when it is done with, so that it is not cut in two.
+    litter: Vec<(Uid, Ranges)>,
     done: Committed,
     /// The rows in all inboxes with every batch that was applied; none until that is asked for.
     rows: Option<i64>,
@@ -96,7 +159,12 @@ impl Ledger {
             swept: BTreeMap::new(),
             sweeps: 0,
             takes_new: true,
+            book: Book::default(),
+            counted_news: BTreeMap::new(),
+            hooks: None,
+            events: hooks::Queue::default(),
             restricted: BTreeMap::new(),
+            litter: Vec::new(),
             done: Committed::default(),
             rows: None,
             counted: 0,
@@ -120,12 +188,16 @@ impl Ledger {
                 answer => answer?,
             };
             self.done.answers.push(answer);
+            self.clear_away()?;
         }
+        self.fan_out(now)?;
+        self.clear_away()?;
         self.apply()?;
         self.drop_stale_news();
         if self.inboxes.len() > CACHED_USERS {
             self.inboxes.clear();
         }
+        self.book.trim();
         self.counted = 0;
         Ok(std::mem::take(&mut self.done))
     }
@@ -154,7 +226,35 @@ impl Ledger {
             Op::Seen { uid, did } => self.seen(now, *uid, did),
             Op::Head(uid) => Ok(Answer::Head(self.inbox(*uid)?.head())),
             Op::Status { from, of } => self.status(now, *from, of),
+            Op::Amend {
+                by,
+                chat,
+                amendment,
+            } => self.amend(now, by, *chat, amendment),
+            Op::MarkRead { by, chat, up_to } => self.mark_read(now, by, *chat, *up_to),
+            Op::Typing { from, chat } => self.typing(now, *from, *chat),
+            Op::Permit { from, to } => self.permit(*from, *to),
+            Op::Standing { uid, chat } => self.standing(*uid, *chat),
+            Op::SetExpiry {
+                by,
+                chat,
+                expire_ms,
+            } => self.set_expiry(now, *by, *chat, *expire_ms),
+            Op::Group { by, gid, order } => self.group_order(now, *by, *gid, order),
+            Op::Contact { uid, other, order } => self.contact(now, *uid, *other, order),
+            Op::Forget { uid, did } => self.forget(*uid, did),
+            Op::Barrier => self.barrier(),
+            Op::Tell(what) => {
+                self.make_room(2)?;
+                self.hook(now, what.clone())?;
+                Ok(Answer::Done)
+            }
+            Op::EventsSent(up_to) => {
+                self.events_sent(*up_to)?;
+                Ok(Answer::Done)
+            }
             Op::Expire { uid, seqs } => self.expire_now(*uid, seqs),
+            Op::Bury { uid, seqs } => self.bury(now, *uid, seqs),
             Op::Sweep => self.sweep(now),
         }
     }
@@ -168,6 +268,10 @@ impl Ledger {
         });
         let restricted = self.restricted_news();
         self.done.news.extend(restricted);
+        let counted = std::mem::take(&mut self.counted_news).into_values();
+        self.done.news.extend(counted.map(News::Counted));
+        let events = self.event_news();
+        self.done.news.extend(events);
     }
 
     /// Forgets everything but the engine, after an error; returns the news of the commit that did not end.
@@ -175,6 +279,10 @@ impl Ledger {
         self.inboxes.clear();
         self.dirty.clear();
         self.batch = Batch::default();
+        self.book = Book::default();
+        self.counted_news.clear();
+        self.events = hooks::Queue::default();
+        self.litter.clear();
         (self.rows, self.counted) = (None, 0);
         let mut news = std::mem::take(&mut self.done).news;
         news.extend(self.restricted_news());
@@ -194,97 +302,6 @@ impl Ledger {
         })
     }
 
-    fn append(&mut self, now: u64, append: &Append) -> Result<Answer, EngineError> {
-        let Append {
-            from,
-            draft,
-            digest,
-        } = append;
-        let (from, to) = (*from, draft.to);
-        let key = record::dedupe_key(to, from, &draft.id);
-        let found: Option<Entry> = self.load(&key)?;
-        let is_known = found.is_some();
-        match dedupe::judge(found, *digest, now, self.policy.dedupe_ms()) {
-            Verdict::New if !self.takes_new => return Ok(Answer::Refused(Refusal::NearlyFull)),
-            Verdict::New => {}
-            Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
-            Verdict::Repeat(entry) => {
-                let state = self.state_of(now, to, &entry)?;
-                if state == State::Accepted {
-                    // A commit whose answer was an error may have written the row and told nobody.
-                    let head = self.inbox(to)?.head();
-                    self.done.news.push(News::Head { uid: to, head });
-                }
-                return Ok(Answer::Accepted(Accepted {
-                    seq: entry.seq,
-                    server_ts: entry.server_ts,
-                    state,
-                    repeat: true,
-                }));
-            }
-        }
-        self.make_room(PER_MESSAGE)?;
-        let bounds = self.policy.bounds;
-        if self.inbox(to)?.is_full(&bounds) {
-            self.relieve(to, now)?;
-            if self.inbox(to)?.is_full(&bounds) {
-                return Ok(Answer::Refused(Refusal::InboxFull));
-            }
-            self.make_room(PER_MESSAGE)?;
-        }
-        let Ok(Appended { seq, lagging, gone }) = self.inbox_mut(to)?.append(&bounds) else {
-            return Ok(Answer::Refused(Refusal::InboxFull));
-        };
-        for did in lagging {
-            self.done.news.push(News::Lagging { uid: to, did });
-        }
-        let message = Message {
-            id: draft.id.clone(),
-            kind: draft.kind,
-            from,
-            to,
-            payload: draft.payload.clone(),
-            created_at: draft.created_at,
-            server_ts: now,
-        };
-        let reference = RowRef {
-            body_of: to,
-            body_seq: seq,
-            from,
-            id: draft.id.clone(),
-            server_ts: now,
-        };
-        let entry = Entry {
-            seq,
-            digest: *digest,
-            server_ts: now,
-            expired: false,
-        };
-        let value = record::encode(&entry)?;
-        match is_known {
-            true => self.batch.put(key, value),
-            false => self.batch.insert(key, value),
-        }
-        let body = record::encode_long(&message, message.payload.len())?;
-        // The number was never given out before, so there is nothing under these two.
-        self.batch.insert(record::body_key(to, seq), body);
-        self.batch
-            .insert(record::row_key(to, seq), record::encode(&reference)?);
-        self.done.tally.accepted += 1;
-        self.done.tally.rows += 1;
-        self.done.news.push(News::Row(Row {
-            seq,
-            message: Arc::new(message),
-        }));
-        self.remove_rows(to, &gone)?;
-        Ok(Answer::Accepted(Accepted {
-            seq,
-            server_ts: now,
-            state: State::Accepted,
-            repeat: false,
-        }))
-    }
-
     fn ack(
         &mut self,
         now: u64,
@@ -299,11 +316,16 @@ impl Ledger {
         for seq in owed.values() {
             match self.row(reader, seq)? {
                 // Its sender may have been told already that it has expired.
-                Some(row) if self.has_expired(row.server_ts, now) => {
+                Some(row) if row.is_expired(now, self.policy.ttl_ms) => {
                     self.expire(reader, seq, row)?
                 }
                 Some(row) => rows.push((seq, row)),
                 None => {}
+            }
+        }
+        for (_, row) in &rows {
+            if let (Sort::C2g, Body::Chat(gid, _)) = (row.sort, row.body) {
+                intact(self.roster(gid))?;
             }
         }
         self.make_room(1)?;
@@ -317,13 +339,26 @@ impl Ledger {
                 if done.gone.contains(seq) {
                     self.remove(reader, seq, &row)?;
                 }
-                self.done.news.push(News::Receipt(Receipt {
+                let receipt = || Receipt {
                     sender: row.from,
-                    id: row.id,
+                    id: row.id.clone(),
                     reader,
                     did: did.clone(),
                     server_ts: now,
-                }));
+                };
+                match (row.sort, row.body) {
+                    (Sort::C2c, _) => {
+                        let receipt = receipt();
+                        self.hook_delivered(&receipt, Chat::User(reader))?;
+                        self.done.news.push(News::Receipt(receipt));
+                    }
+                    (Sort::C2g, Body::Chat(gid, cseq)) => {
+                        self.hook_delivered(&receipt(), Chat::Group(gid))?;
+                        self.make_room(1)?;
+                        self.got(now, reader, gid, cseq, &row)?;
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(Answer::Acked(Acked {
@@ -353,6 +388,27 @@ impl Ledger {
         Ok(Answer::Attached(Attached { acks, resync }))
     }
 
+    /// Forgets a device by name.
+    fn forget(&mut self, uid: Uid, did: &Did) -> Result<Answer, EngineError> {
+        self.make_room(1)?;
+        if !self.inbox(uid)?.knows(did) {
+            return Ok(Answer::Refused(Refusal::Missing(
+                "no device of this name is known",
+            )));
+        }
+        let gone = self.inbox_mut(uid)?.remove(did).unwrap_or_default();
+        let did = did.clone();
+        self.done.news.push(News::Forgotten { uid, did });
+        self.remove_rows(uid, &gone)?;
+        Ok(Answer::Done)
+    }
+
+    /// The answer leaves after the flush of this commit, which is asked for even if nothing else is written.
+    fn barrier(&mut self) -> Result<Answer, EngineError> {
+        self.done.tally.wrote = true;
+        Ok(Answer::Done)
+    }
+
     fn seen(&mut self, now: u64, uid: Uid, did: &Did) -> Result<Answer, EngineError> {
         self.make_room(1)?;
         if self.inbox_mut(uid)?.seen(did, now) {
@@ -366,36 +422,63 @@ impl Ledger {
         let mut states = Vec::with_capacity(of.len());
         for target in of {
             let key = record::dedupe_key(target.to, from, &target.id);
-            let state = match self.load::<Entry>(&key)? {
+            let (state, count) = match self.entry(&key)? {
                 Some(entry) if !dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) => {
                     self.state_of(now, target.to, &entry)?
                 }
-                _ => State::Unknown,
+                _ => (State::Unknown, 0),
             };
-            states.push((target.clone(), state));
+            states.push((target.clone(), state, count));
         }
         Ok(Answer::Status(states))
     }
 
-    fn state_of(&mut self, now: u64, to: Uid, entry: &Entry) -> Result<State, EngineError> {
-        if entry.expired {
-            return Ok(State::Expired);
-        }
-        match self.inbox(to)?.is_delivered(entry.seq) {
-            true => Ok(State::Delivered),
-            // The sweep has not come to it yet.
-            false if self.has_expired(entry.server_ts, now) => Ok(State::Expired),
-            false => Ok(State::Accepted),
-        }
+    /// What became of a message, and how many members of a group have it.
+    fn state_of(&mut self, now: u64, to: Chat, entry: &Entry) -> Result<(State, u64), EngineError> {
+        let count = match to {
+            Chat::Group(gid) => self.count_of(gid, entry.cseq)?,
+            Chat::User(_) => 0,
+        };
+        let state = match (entry.revoked, entry.expired, to) {
+            (true, _, _) => State::Revoked,
+            (_, true, _) => State::Expired,
+            (_, _, Chat::User(reader)) => match self.inbox(reader)?.is_delivered(entry.seq) {
+                true => State::Delivered,
+                // The sweep has not come to it yet.
+                false if self.has_expired(entry.server_ts, now) => State::Expired,
+                false if self.is_over(now, reader, entry)? => State::Expired,
+                false => State::Accepted,
+            },
+            (_, _, Chat::Group(_)) if count > 0 => State::Delivered,
+            (_, _, Chat::Group(_)) if self.has_expired(entry.server_ts, now) => State::Expired,
+            (_, _, Chat::Group(_)) => State::Accepted,
+        };
+        Ok((state, count))
+    }
+
+    /// Whether the own time of a message that waits in an inbox is over.
+    fn is_over(&self, now: u64, reader: Uid, entry: &Entry) -> Result<bool, EngineError> {
+        let row = self.row(reader, entry.seq)?;
+        Ok(row.is_some_and(|row| row.expires_at.is_some_and(|at| at <= now)))
     }
 
     fn has_expired(&self, server_ts: u64, now: u64) -> bool {
         is_expired(server_ts, now, self.policy.ttl_ms)
     }
 
+    /// What is remembered under the key of a message.
+    fn entry(&self, key: &[u8]) -> Result<Option<Entry>, EngineError> {
+        let bytes = self.bytes(key)?;
+        bytes
+            .map(|bytes| record::decode_entry(key, &bytes))
+            .transpose()
+    }
+
     /// The row, if it is there and can be read: a damaged one must not keep the others of its inbox.
     fn row(&self, uid: Uid, seq: Seq) -> Result<Option<RowRef>, EngineError> {
-        Ok(intact(self.load(&record::row_key(uid, seq)))?.flatten())
+        let key = record::row_key(uid, seq);
+        let bytes = self.bytes(&key)?;
+        intact(bytes.map(|bytes| RowRef::decode(&key, &bytes)).transpose()).map(Option::flatten)
     }
 
     /// Removes rows that nobody waits for; what a crash leaves of them is swept when it expires.
@@ -406,6 +489,13 @@ impl Ledger {
                     self.remove(uid, seq, &row)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn clear_away(&mut self) -> Result<(), EngineError> {
+        for (uid, gone) in std::mem::take(&mut self.litter) {
+            self.remove_rows(uid, &gone)?;
         }
         Ok(())
     }
@@ -430,8 +520,9 @@ impl Ledger {
     fn remove(&mut self, uid: Uid, seq: Seq, row: &RowRef) -> Result<(), EngineError> {
         self.make_room(2)?;
         self.batch.delete(record::row_key(uid, seq));
-        self.batch
-            .delete(record::body_key(row.body_of, row.body_seq));
+        if let Body::Inbox(..) = row.body {
+            self.batch.delete(row.body_key());
+        }
         self.done.tally.rows -= 1;
         Ok(())
     }
@@ -455,16 +546,21 @@ impl Ledger {
     }
 
     fn load<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, EngineError> {
-        let bytes = match self.batch.find(key) {
-            Some(written) => written.map(<[u8]>::to_vec),
-            None => self.engine.get(key)?,
-        };
+        let bytes = self.bytes(key)?;
         bytes.map(|bytes| record::decode(key, &bytes)).transpose()
     }
 
-    /// Makes sure that `writes` more, the inboxes they belong to, and the count of rows fit the batch at hand.
+    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        match self.batch.find(key) {
+            Some(written) => Ok(written.map(<[u8]>::to_vec)),
+            None => self.engine.get(key),
+        }
+    }
+
+    /// Makes sure that `writes` more, what they change in memory, and the count of rows fit the batch at hand.
     fn make_room(&mut self, writes: usize) -> Result<(), EngineError> {
-        if self.batch.len() + self.dirty.len() + writes + 2 > self.engine.batch_max() {
+        let held = self.batch.len() + self.dirty.len() + self.book.dirty();
+        if held + writes + 2 > self.engine.batch_max() {
             self.apply()?;
         }
         Ok(())
@@ -477,6 +573,7 @@ impl Ledger {
                     .put(record::user_key(uid), record::encode(inbox)?);
             }
         }
+        self.book.write(&mut self.batch)?;
         self.count()?;
         if self.batch.is_empty() {
             return Ok(());

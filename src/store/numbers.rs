@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{Seq, Uid};
+use crate::id::{Cid, Seq, Uid};
+use crate::machine::conversation::Conversation;
 use crate::machine::inbox::Inbox;
 use crate::machine::ranges::Ranges;
 
@@ -51,10 +52,43 @@ pub fn raise_heads(engine: &dyn Engine) -> Result<(), EngineError> {
             Err(error) => log::error!("left as it is: {error}"),
         }
     }
+    raise_conversations(engine)?;
     engine.flush()
 }
 
-/// Moves every sequence on by `by`, those of users who are not known yet among them, and says what the store holds.
+/// The same for conversations and their messages: the next one would take the place of another.
+fn raise_conversations(engine: &dyn Engine) -> Result<(), EngineError> {
+    let mut lasts: BTreeMap<Cid, Seq> = BTreeMap::new();
+    engine.scan(&[record::HISTORY], &[record::HISTORY + 1], &mut |key, _| {
+        if let Some((cid, cseq)) = record::numbers(key) {
+            lasts.insert(Cid(cid), cseq);
+        }
+        true
+    })?;
+    for (cid, last) in &lasts {
+        let key = record::chat_key(*cid);
+        let Some(value) = engine.get(&key)? else {
+            continue;
+        };
+        match record::decode::<Conversation>(&key, &value) {
+            Ok(mut conversation) if conversation.head() < *last => {
+                conversation.reach(*last);
+                let mut batch = Batch::default();
+                batch.put(key, record::encode(&conversation)?);
+                engine.apply(batch)?;
+            }
+            Ok(_) => {}
+            Err(error) => log::error!("left as it is: {error}"),
+        }
+    }
+    let last = lasts.last_key_value().map_or(0, |(cid, _)| cid.0);
+    if last > number_of(engine, record::CHATS_KEY)? {
+        write_number(engine, record::CHATS_KEY, last)?;
+    }
+    Ok(())
+}
+
+/// Moves every sequence on by `by`, those of users who are not known yet and of conversations among them, and says what the store holds.
 ///
 /// A number that was given out after the backup would otherwise stand for another message, and a client that remembers
 /// it would acknowledge with `up_to` what it has not seen.
@@ -89,19 +123,59 @@ pub fn skip_numbers(engine: &dyn Engine, by: Seq) -> Result<Stock, EngineError> 
         }
         engine.apply(batch)?;
     }
-    let start = start_of(engine)?;
+    skip_conversations(engine, by)?;
+    for key in [record::START_KEY, record::CHATS_KEY] {
+        let number = number_of(engine, key)?;
+        write_number(engine, key, number.saturating_add(by))?;
+    }
+    // Events may get numbers that their receiver has seen: another tag is drawn for them.
     let mut batch = Batch::default();
-    let value = record::encode(&start.saturating_add(by))?;
-    batch.put(record::START_KEY.to_vec(), value);
+    batch.delete(record::EVENTS_TAG_KEY.to_vec());
     engine.apply(batch)?;
     engine.flush()?;
     Ok(stock)
 }
 
+fn skip_conversations(engine: &dyn Engine, by: Seq) -> Result<(), EngineError> {
+    let mut from = vec![record::CHAT];
+    loop {
+        let mut found = Vec::new();
+        engine.scan(&from, &[record::CHAT + 1], &mut |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            found.len() < BATCH_MAX
+        })?;
+        let Some((last, _)) = found.last() else {
+            return Ok(());
+        };
+        from = [last, &[0][..]].concat();
+        let mut batch = Batch::default();
+        for (key, value) in found {
+            match record::decode::<Conversation>(&key, &value) {
+                Ok(mut conversation) => {
+                    conversation.skip(by);
+                    batch.put(key, record::encode(&conversation)?);
+                }
+                Err(error) => log::error!("left as it is: {error}"),
+            }
+        }
+        engine.apply(batch)?;
+    }
+}
+
 /// The number that the first message of a new reader comes after.
 fn start_of(engine: &dyn Engine) -> Result<Seq, EngineError> {
-    match engine.get(record::START_KEY)? {
-        Some(value) => record::decode(record::START_KEY, &value),
+    number_of(engine, record::START_KEY)
+}
+
+fn number_of(engine: &dyn Engine, key: &[u8]) -> Result<u64, EngineError> {
+    match engine.get(key)? {
+        Some(value) => record::decode(key, &value),
         None => Ok(0),
     }
+}
+
+fn write_number(engine: &dyn Engine, key: &[u8], number: u64) -> Result<(), EngineError> {
+    let mut batch = Batch::default();
+    batch.put(key.to_vec(), record::encode(&number)?);
+    engine.apply(batch)
 }

@@ -1,4 +1,4 @@
-//! Reads pages of inboxes aside, so that no actor waits for a disk.
+//! Reads pages of inboxes, of conversations and of lists aside, so that no actor waits for a disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::message::{Page, Read};
+use crate::message::look::{Found, Look};
 
 use super::committer::Busy;
-use super::ledger::read_page;
+use super::ledger;
 use super::{Engine, EngineError};
 
 /// Reads that may wait: a device has at most a pull and a window of syncs outstanding.
@@ -20,15 +20,24 @@ const QUEUE: usize = 65_536;
 /// Threads that read.
 const READERS: usize = 2;
 
-/// Where pages go; `A` says who asked.
-pub trait PageOutlet<A>: Send + Sync + 'static {
-    /// The rows asked for, or none if they could not be read.
-    fn page(&self, asker: A, page: Option<Page>);
+/// Where what is found goes; `A` says who asked.
+pub trait FoundOutlet<A>: Send + Sync + 'static {
+    /// What was asked for, or none if it could not be read.
+    fn found(&self, asker: A, found: Option<Found>);
+}
+
+/// How long what is read is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// A row of an inbox, milliseconds.
+    pub ttl_ms: u64,
+    /// A message of a conversation, milliseconds.
+    pub history_ms: u64,
 }
 
 /// The way to the readers; they end when the last one of these is gone.
 pub struct ReadQueue<A> {
-    requests: Sender<(A, Read)>,
+    requests: Sender<(A, Look)>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -47,13 +56,13 @@ impl<A> ReadQueue<A> {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Asks; the page goes to the outlet with `asker`, which comes back if there is no room.
-    pub fn submit(&self, asker: A, read: Read) -> Result<(), (Busy, A)> {
+    /// Asks; the answer goes to the outlet with `asker`, which comes back if there is no room.
+    pub fn submit(&self, asker: A, look: Look) -> Result<(), (Busy, A)> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err((Busy, asker));
         }
-        let sent = self.requests.send((asker, read));
+        let sent = self.requests.send((asker, look));
         sent.map_err(|SendError((asker, _))| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             (Busy, asker)
@@ -61,12 +70,12 @@ impl<A> ReadQueue<A> {
     }
 }
 
-/// Starts the readers, each on a thread of its own; rows older than `ttl_ms` are left out.
+/// Starts the readers, each on a thread of its own; what is older than is kept is left out.
 pub fn start<A: Send + 'static>(
     engine: Arc<dyn Engine>,
     clock: Clock,
-    ttl_ms: u64,
-    outlet: impl PageOutlet<A>,
+    keeps: Keeps,
+    outlet: impl FoundOutlet<A>,
 ) -> std::io::Result<(ReadQueue<A>, Vec<JoinHandle<()>>)> {
     let (requests, reads) = channel();
     let reads = Arc::new(Mutex::new(reads));
@@ -82,12 +91,11 @@ pub fn start<A: Send + 'static>(
             std::thread::Builder::new()
                 .name(format!("reader-{number}"))
                 .spawn(move || {
-                    while let Some((asker, read)) = take(&reads) {
+                    while let Some((asker, look)) = take(&reads) {
                         waiting.fetch_sub(1, Ordering::Relaxed);
-                        let oldest = clock.now_ms().saturating_sub(ttl_ms);
-                        let page = read_safely(&*engine, &read, oldest);
-                        report(&failing, page.as_ref().err());
-                        outlet.page(asker, page.ok());
+                        let found = read_safely(&*engine, &look, clock.now_ms(), keeps);
+                        report(&failing, found.as_ref().err());
+                        outlet.found(asker, found.ok());
                     }
                 })
         })
@@ -96,8 +104,16 @@ pub fn start<A: Send + 'static>(
 }
 
 /// A panic of the engine is an error like others: it must not end the reader, and whoever asked must hear.
-fn read_safely(engine: &dyn Engine, read: &Read, oldest: u64) -> Result<Page, EngineError> {
-    let attempt = catch_unwind(AssertUnwindSafe(|| read_page(engine, read, oldest)));
+fn read_safely(
+    engine: &dyn Engine,
+    look: &Look,
+    now: u64,
+    keeps: Keeps,
+) -> Result<Found, EngineError> {
+    let oldest = now.saturating_sub(keeps.ttl_ms);
+    let kept = now.saturating_sub(keeps.history_ms);
+    let read = || ledger::found(engine, look, now, oldest, kept);
+    let attempt = catch_unwind(AssertUnwindSafe(read));
     attempt.unwrap_or_else(|_| Err(EngineError::Failed("the engine panicked".into())))
 }
 
@@ -112,6 +128,6 @@ fn report(failing: &AtomicBool, error: Option<&EngineError>) {
     }
 }
 
-fn take<A>(reads: &Mutex<Receiver<(A, Read)>>) -> Option<(A, Read)> {
-    reads.lock().recv().ok()
+fn take<A>(looks: &Mutex<Receiver<(A, Look)>>) -> Option<(A, Look)> {
+    looks.lock().recv().ok()
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::archive::{Damage, Decoder};
+use super::backup::file::{Damage, Decoder};
 use super::ledger::write_layout;
 use super::{BATCH_MAX, Batch, Engine, EngineError, record};
 
@@ -61,5 +61,5 @@ pub fn replay(backup: &mut Decoder<impl Read>, engine: &dyn Engine) -> Result<()
 }
 
 fn is_before_log(layout: &[u8]) -> bool {
-    record::decode::<u32>(record::LAYOUT_KEY, layout) == Ok(record::LAYOUT_BEFORE_LOG)
+    record::decode::<u32>(record::LAYOUT_KEY, layout) == Ok(record::LAYOUTS_BEFORE[0])
 }

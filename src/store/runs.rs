@@ -1,13 +1,18 @@
-//! The dedupe index at rest: sorted files that are written once, the newest over the older ones.
+//! Sorted files that are written once, the newest over the older ones: the dedupe index at rest, and, in another shape,
+//! what `store::history` keeps.
 //!
 //! A tree pays for every small entry that comes at a random place; a run is written in one go, and merging them now and
 //! then costs each entry a handful of copies in its life. Nearly every look-up is for a key that is not there, and ends
 //! in the filter that each run keeps in memory.
 
+pub(in crate::store) mod block;
 mod bloom;
 mod build;
+mod index;
 mod merge;
-mod run;
+mod rescue;
+pub(in crate::store) mod run;
+mod shape;
 
 use std::sync::Arc;
 
@@ -19,7 +24,9 @@ use super::files::Folder;
 
 pub use build::Builder;
 pub use merge::{Entries, Merge};
+pub(in crate::store) use rescue::rescue;
 pub use run::{Found, Run};
+pub use shape::{Scan, Shape};
 
 /// Runs that are worth a merge, at least.
 const FAN: usize = 4;
@@ -35,7 +42,7 @@ pub struct Shelved {
     pub bytes: u64,
 }
 
-/// All runs of a store.
+/// All runs of the dedupe index of a store.
 pub struct Runs {
     folder: Arc<dyn Folder>,
     store: u64,
@@ -51,7 +58,7 @@ impl Runs {
         shelved: &[Shelved],
     ) -> Result<Runs, EngineError> {
         let live = shelved.iter().map(|shelved| {
-            let run = Run::open(&*folder, store, *shelved)?;
+            let run = Run::open(Shape::DEDUPE, &*folder, store, *shelved)?;
             Ok(Arc::new(run))
         });
         let live = live.collect::<Result<Vec<_>, EngineError>>()?;
@@ -75,7 +82,7 @@ impl Runs {
 
     /// What the newest run that knows the key says of it.
     pub fn get(&self, key: &[u8]) -> Result<Found, EngineError> {
-        let (live, hash) = (self.live.read().clone(), bloom::hash(key));
+        let (live, hash) = (self.live.read().clone(), Shape::DEDUPE.hash(key));
         for run in live.iter().rev() {
             match run.get(key, hash)? {
                 Found::Nothing => {}
@@ -87,12 +94,12 @@ impl Runs {
 
     /// The entries from `from` to `to`, both included, in key order: the newest of each key, removals among them.
     pub fn entries(&self, from: &[u8], to: &[u8]) -> Result<Entries, EngineError> {
-        Entries::of(&self.live.read(), from, to)
+        Entries::of(self.live.read().iter(), from, to)
     }
 
     /// Begins a run of that number.
     pub fn begin(&self, run: u64) -> Result<Builder, EngineError> {
-        Builder::begin(self.folder.clone(), self.store, run)
+        Builder::begin(Shape::DEDUPE, self.folder.clone(), self.store, run)
     }
 
     /// Takes in a run that is newer than all others.
@@ -103,15 +110,10 @@ impl Runs {
         *live = Arc::new(runs);
     }
 
-    /// The runs that should become one, if there are any: adjacent ones, so that the order of their ages stays. Each run
-    /// ends up larger than all newer ones together, so there are never many.
+    /// The runs that should become one, if there are any: adjacent ones, so that the order of their ages stays.
     pub fn due(&self) -> Option<Vec<Arc<Run>>> {
         let live = self.live.read().clone();
-        let sizes: Vec<u64> = live.iter().map(|run| run.shelved().bytes).collect();
-        let start = (0..live.len().saturating_sub(FAN - 1)).find(|start| {
-            let newer: u64 = sizes[start + 1..].iter().sum();
-            sizes[*start] <= newer
-        })?;
+        let start = due(live.iter().map(|run| run.shelved().bytes))?;
         Some(live[start..].to_vec())
     }
 
@@ -166,11 +168,7 @@ impl Runs {
         damaged: u64,
         into: u64,
     ) -> Result<Shelved, EngineError> {
-        let mut builder = Builder::begin(folder.clone(), store, into)?;
-        run::readable(&*folder, store, damaged, |key, value| {
-            builder.add(key, value)
-        })?;
-        Ok(builder.finish()?.shelved())
+        rescue(Shape::DEDUPE, folder, store, damaged, into)
     }
 
     /// The name of a run's file.
@@ -182,4 +180,14 @@ impl Runs {
     pub fn shelved(&self) -> Vec<Shelved> {
         self.live.read().iter().map(|run| run.shelved()).collect()
     }
+}
+
+/// From which one on the runs of these sizes, the oldest first, should become one: each ends up larger than all newer ones
+/// together, so there are never many.
+pub(in crate::store) fn due(sizes: impl Iterator<Item = u64>) -> Option<usize> {
+    let sizes: Vec<u64> = sizes.collect();
+    (0..sizes.len().saturating_sub(FAN - 1)).find(|start| {
+        let newer: u64 = sizes[start + 1..].iter().sum();
+        sizes[*start] <= newer
+    })
 }

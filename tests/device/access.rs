@@ -59,10 +59,10 @@ fn admissions(effects: &[Effect]) -> Vec<(Option<u64>, Ticket)> {
 fn send(id: &str) -> Command {
     Command::Send(Draft {
         id: MsgId::parse(id).unwrap(),
-        kind: Kind::C2c,
-        to: Uid(1),
+        to: Chat::User(Uid(1)),
         payload: "{}".into(),
         created_at: None,
+        expires_at: None,
     })
 }
 
@@ -96,7 +96,7 @@ fn a_login_says_when_its_token_was_issued() {
 #[test]
 fn a_login_that_the_committer_refuses_hears_why() {
     for (refusal, code) in [
-        (Refusal::Banned, Code::Banned),
+        (Refusal::Banned, Code::Forbidden),
         (Refusal::TokenRevoked, Code::InvalidToken),
     ] {
         let mut device = device();
@@ -129,7 +129,7 @@ fn a_change_that_bars_nobody_ends_nothing() {
 #[test]
 fn a_login_half_done_is_refused_by_a_ban_that_came_after_its_commit() {
     for (change, code) in [
-        (BANNED, Code::Banned),
+        (BANNED, Code::Forbidden),
         (Change::TokensNotBefore(5), Code::InvalidToken),
     ] {
         let mut device = device();
@@ -212,7 +212,7 @@ fn another_token_that_is_refused_leaves_the_old_one_in_force() {
     effects(&mut device);
     for (answer, code) in [
         (Answer::Refused(Refusal::TokenRevoked), Code::InvalidToken),
-        (Answer::Refused(Refusal::Banned), Code::Banned),
+        (Answer::Refused(Refusal::Banned), Code::Forbidden),
         (Answer::Refused(Refusal::Storage), Code::Storage),
     ] {
         device.renew(NOW, 1, pass(Some(500)), 77);

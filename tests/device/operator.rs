@@ -6,6 +6,7 @@ fn page(rows: &[Seq], scanned_to: Seq) -> Result<Page, Code> {
     Ok(Page {
         rows: rows.iter().copied().map(row).collect(),
         scanned_to,
+        dead: Ranges::new(),
     })
 }
 

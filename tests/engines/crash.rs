@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use yizhan::id::{Seq, Uid};
-use yizhan::message::{Answer, Op, State, Target};
+use yizhan::id::{Cid, Seq, Uid};
+use yizhan::machine::conversation::Conversation;
+use yizhan::message::chat::Chat;
+use yizhan::message::{Answer, Message, Op, State, Target};
 use yizhan::store::ledger::{Ledger, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::{Batch, Engine, record};
+use yizhan::store::record::{self, RowRef, Sort};
+use yizhan::store::{Batch, Engine};
 
 use super::desk::{ALICE, POLICY, ROOMY, START, ack, attach, entries_of, id, send, table_of};
 
@@ -89,6 +92,34 @@ fn inboxes(engine: &MemoryEngine, table: u8) -> Inboxes {
     inboxes
 }
 
+/// The places of the messages in the conversation of each reader with one sender, which is whole: known by the two, and
+/// listed with both.
+fn places(engine: &MemoryEngine, sender: Uid) -> Inboxes {
+    let mut places = Inboxes::new();
+    let mut last = BTreeMap::new();
+    for (key, value) in table_of(engine, record::HISTORY) {
+        let (cid, cseq) = record::numbers(&key).unwrap();
+        let message: Message = record::decode(&key, &value).unwrap();
+        let Chat::User(reader) = message.to else {
+            panic!("nobody sends to a group");
+        };
+        assert_eq!(message.from, sender);
+        assert!(places.entry(reader).or_default().insert(cseq));
+        last.insert(Cid(cid), (reader, cseq));
+    }
+    for (cid, (reader, cseq)) in last {
+        let get = |key: Vec<u8>| engine.get(&key).unwrap();
+        let (pair, chat) = (record::pair_key(sender, reader), record::chat_key(cid));
+        assert_eq!(get(pair), Some(record::encode(&cid).unwrap()));
+        let conversation: Conversation = record::decode(b"c", &get(chat).unwrap()).unwrap();
+        assert_eq!(conversation.head(), cseq);
+        for uid in [sender, reader] {
+            assert!(get(record::list_key(uid, cid)).is_some());
+        }
+    }
+    places
+}
+
 /// The sequence numbers that the dedupe index knows of.
 fn remembered(engine: &MemoryEngine) -> Inboxes {
     let mut inboxes = Inboxes::new();
@@ -110,7 +141,7 @@ fn head(ledger: &mut Ledger, uid: Uid) -> Seq {
 /// would remove rows that everybody has passed.
 fn goes_on(engine: &Arc<MemoryEngine>, readers: &BTreeSet<Uid>) {
     let tables = |engine: &MemoryEngine| {
-        [record::INBOX, record::BODY, record::DEDUPE].map(|table| table_of(engine, table))
+        [record::INBOX, record::HISTORY, record::DEDUPE].map(|table| table_of(engine, table))
     };
     let before = tables(engine);
     let mut ledger = Ledger::new(engine.clone(), ROOMY);
@@ -147,13 +178,32 @@ fn a_crash_between_any_two_batches_leaves_whole_messages_under_numbers_without_a
             let given: BTreeSet<Seq> = (1..=head).collect();
             assert_eq!(rows.get(reader).cloned().unwrap_or_default(), given);
         }
-        assert_eq!(inboxes(engine, record::BODY), rows);
+        assert_eq!(places(engine, ALICE), rows);
         assert_eq!(remembered(engine), rows);
         left.push(rows.values().map(BTreeSet::len).sum::<usize>());
         goes_on(engine, &readers);
     });
     assert_eq!((left[0], left.last()), (0, Some(&5_000)));
     assert!(left.is_sorted());
+}
+
+/// Somebody who reads nothing, on one device.
+const SENDER: Uid = Uid(1_000);
+
+/// The places of the messages that a user's other devices are owed a copy of, each of which is there.
+fn copies(engine: &MemoryEngine, uid: Uid) -> Vec<(Vec<u8>, Seq)> {
+    let mut copies = Vec::new();
+    for (key, value) in table_of(engine, record::INBOX) {
+        let (of, seq) = record::row_place(&key).unwrap();
+        let row = RowRef::decode(&key, &value).unwrap();
+        let body = row.body_key();
+        assert!(engine.get(&body).unwrap().is_some(), "half a message");
+        if of == uid {
+            assert_eq!((row.sort, row.from), (Sort::Copy, uid));
+            copies.push((body, seq));
+        }
+    }
+    copies
 }
 
 #[test]
@@ -175,22 +225,35 @@ fn a_crash_amid_acks_and_devices_loses_no_message_that_nobody_has() {
                     let last = first + rng.u64(0..8);
                     ack(reader, device, &(first..=last).collect::<Vec<_>>())
                 }
-                _ => send(ALICE, reader, &format!("m{}", rng.u32(0..1_500)), "hello"),
+                _ => send(SENDER, reader, &format!("m{}", rng.u32(0..1_500)), "hello"),
             }
         })
         .collect();
+    let ops: Vec<Op> = std::iter::once(attach(SENDER, "web")).chain(ops).collect();
     crash_everywhere(policy, &ops, |engine, kept| {
-        let rows = inboxes(engine, record::INBOX);
-        assert_eq!(inboxes(engine, record::BODY), rows);
+        let mut rows = inboxes(engine, record::INBOX);
+        let copied = copies(engine, SENDER);
+        assert_eq!(rows.remove(&SENDER).unwrap_or_default().len(), copied.len());
         let mut ledger = Ledger::new(engine.clone(), policy);
-        let remembered = remembered(engine);
+        let (remembered, places) = (remembered(engine), places(engine, SENDER));
+        // The sender's device has acknowledged nothing, and lags behind as it may.
+        assert!(copied.len() <= places.values().map(BTreeSet::len).sum::<usize>());
+        assert!(copied.is_empty() == places.is_empty());
         for reader in &readers {
             let given: BTreeSet<Seq> = (1..=head(&mut ledger, *reader)).collect();
             let known = remembered.get(reader).cloned().unwrap_or_default();
             assert_eq!(known, given, "{kept} batches");
+            let kept = places.get(reader).cloned().unwrap_or_default();
+            assert_eq!(
+                kept, given,
+                "what went from the inbox stays in the conversation"
+            );
         }
         for (to, from, name, entry) in entries_of(&**engine) {
-            let of = vec![Target { to, id: id(&name) }];
+            let of = vec![Target {
+                to: Chat::User(to),
+                id: id(&name),
+            }];
             let answers = ledger.commit(START, &[Op::Status { from, of }]).unwrap();
             let [Answer::Status(states)] = &answers.answers[..] else {
                 panic!("no state");

@@ -6,11 +6,12 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::dedupe::Entry;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{
-    Accepted, Answer, Attached, Draft, Kind, Op, Page, Read, Refusal, State, Target,
-};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Accepted, Answer, Attached, Draft, Op, Page, Read, Refusal, State, Target};
 use yizhan::store::Engine;
-use yizhan::store::ledger::{Committed, Ledger, News, Policy, count_rows, prepare, read_page};
+use yizhan::store::ledger::{
+    Committed, Ledger, News, People, Policy, count_rows, prepare, read_page,
+};
 use yizhan::store::record;
 
 use super::house::House;
@@ -29,6 +30,7 @@ pub(crate) const POLICY: Policy = Policy {
         forget_ms: 50_000,
     },
     ttl_ms: 10_000,
+    people: People::DEFAULT,
 };
 
 /// Nothing in the way of a crowd.
@@ -39,6 +41,7 @@ pub(crate) const ROOMY: Policy = Policy {
         forget_ms: u64::MAX,
     },
     ttl_ms: 10_000,
+    people: People::DEFAULT,
 };
 
 pub(crate) fn did(text: &str) -> Did {
@@ -52,12 +55,12 @@ pub(crate) fn id(text: &str) -> MsgId {
 pub(crate) fn send(from: Uid, to: Uid, name: &str, text: &str) -> Op {
     let draft = Draft {
         id: id(name),
-        kind: Kind::C2c,
-        to,
+        to: Chat::User(to),
         payload: format!("{{\"text\":\"{text}\"}}").into(),
         created_at: None,
+        expires_at: None,
     };
-    Op::Append(draft.signed_by(from))
+    Op::Append(draft.signed_by(from, None))
 }
 
 pub(crate) fn ack(reader: Uid, device: &str, seqs: &[Seq]) -> Op {
@@ -191,7 +194,10 @@ impl<H: House> Desk<H> {
     }
 
     pub(crate) fn state(&mut self, from: Uid, to: Uid, name: &str) -> State {
-        let of = vec![Target { to, id: id(name) }];
+        let of = vec![Target {
+            to: Chat::User(to),
+            id: id(name),
+        }];
         match self.ask(Op::Status { from, of }) {
             Answer::Status(states) => states[0].1,
             answer => panic!("no state: {answer:?}"),
@@ -199,7 +205,7 @@ impl<H: House> Desk<H> {
     }
 
     pub(crate) fn page(&self, read: Read) -> Page {
-        read_page(&*self.engine(), &read, 0).unwrap()
+        read_page(&*self.engine(), &read, self.now, 0, None).unwrap()
     }
 
     /// What waits for a reader: sequence numbers and ids.
@@ -253,7 +259,7 @@ pub(crate) fn entries_of(engine: &dyn Engine) -> Vec<(Uid, Uid, String, Entry)> 
         .map(|(key, value)| {
             let (to, from) = record::row_place(&key).unwrap();
             let name = String::from_utf8(key[17..].to_vec()).unwrap();
-            let entry = record::decode(&key, &value).unwrap();
+            let entry = record::decode_entry(&key, &value).unwrap();
             (to, Uid(from), name, entry)
         })
         .collect()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use yizhan::metrics::Metrics;
-use yizhan::store::Engine;
 use yizhan::store::files::DiskFolder;
 use yizhan::store::journal::{Bounds, Journal, Place};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::sled::SledEngine;
+use yizhan::store::{Engine, history};
 
 pub(crate) trait House {
     fn build() -> Self;
@@ -101,6 +101,10 @@ impl House for Log {
             base: Arc::new(SledEngine::open(&self.dir.path().join("sled")).unwrap()),
             log: folder("log"),
             index: folder("index"),
+            history: history::Place {
+                runs: folder("history"),
+                archive: folder("archive"),
+            },
         };
         // So small that segments are closed and settled all the time.
         let bounds = Bounds {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use yizhan::id::Uid;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Op, Refusal, State, Target};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Answer, Op, Refusal, State, Target, What};
 use yizhan::store::ledger::{Ledger, News, prepare};
 use yizhan::store::{Batch, Engine, record};
 
@@ -187,10 +188,48 @@ pub(crate) fn an_ack_by_one_of_two_devices_keeps_the_row_and_by_both_removes_it<
     let by_web = desk.commit(&[ack(BOB, "web", &[1])]);
     assert_eq!((by_web.tally.delivered, by_web.tally.rows), (0, -1));
     assert_eq!(desk.seqs(BOB), [2]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (1, 1));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (1, 2)
+    );
 }
 
-pub(crate) fn nothing_is_left_of_a_message_but_its_dedupe_entry<H: House>() {
+pub(crate) fn the_other_devices_of_a_sender_are_owed_a_copy_and_the_sending_one_is_not<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(ALICE, "phone");
+    let Op::Append(mut append) = send(ALICE, BOB, "m1", "hello") else {
+        panic!("no message");
+    };
+    append.did = Some(did("phone"));
+    let alone = desk.commit(&[Op::Append(append.clone())]);
+    assert!(matches!(&alone.news[..], [News::Row(row)] if row.reader == BOB));
+    desk.comes(ALICE, "web");
+    append.draft.id = id("m2");
+    let done = desk.commit(&[Op::Append(append)]);
+    let [
+        News::Row(row),
+        News::Passed { uid, did: by, seqs },
+        News::Row(copy),
+    ] = &done.news[..]
+    else {
+        panic!("{:?}", done.news);
+    };
+    assert_eq!((row.reader, &row.what), (BOB, &What::Message));
+    assert_eq!((*uid, by.as_str(), seqs), (ALICE, "phone", &span(1, 1)));
+    assert_eq!((copy.reader, copy.seq), (ALICE, 1));
+    assert_eq!((&copy.what, &copy.message), (&What::Copy, &row.message));
+    assert_eq!(done.tally.rows, 2);
+    desk.restart();
+    assert_eq!(desk.comes(ALICE, "phone").acks, span(1, 1));
+    assert!(desk.comes(ALICE, "web").acks.is_empty());
+    let took = desk.commit(&[ack(ALICE, "web", &[1])]);
+    assert!(took.news.is_empty(), "a copy has no receipt");
+    assert_eq!((took.tally.delivered, took.tally.rows), (0, -1));
+}
+
+pub(crate) fn nothing_is_left_of_a_message_but_its_dedupe_entry_and_its_place_in_the_conversation<
+    H: House,
+>() {
     let mut desk = Desk::<H>::open(POLICY);
     desk.comes(BOB, "phone");
     desk.comes(BOB, "web");
@@ -198,7 +237,10 @@ pub(crate) fn nothing_is_left_of_a_message_but_its_dedupe_entry<H: House>() {
     // The rows go in the batch in which the second device acknowledges, in whatever order the two do.
     desk.commit(&[ack(BOB, "phone", &[2, 4]), ack(BOB, "web", &[1, 2, 3])]);
     desk.commit(&[ack(BOB, "web", &[4, 5]), ack(BOB, "phone", &[1, 3, 5])]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (0, 5)
+    );
     assert_eq!(desk.keys(record::DEDUPE), 5);
     assert_eq!(desk.counted(), 0);
 }
@@ -287,7 +329,10 @@ pub(crate) fn the_device_unseen_for_longest_makes_room_for_a_new_one<H: House>()
     assert_eq!(forgotten(&done), ["old"]);
     assert_eq!(done.tally.rows, -1, "only the old device held the row");
     assert_eq!(desk.seqs(BOB), [2]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (1, 1));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (1, 2)
+    );
     let late = desk.ask(ack(BOB, "old", &[1]));
     assert_eq!(late, Answer::Refused(Refusal::Forgotten));
 }
@@ -306,7 +351,10 @@ pub(crate) fn a_device_unseen_for_too_long_is_forgotten_by_the_sweep<H: House>()
     desk.now += 1;
     let done = desk.sweep();
     assert_eq!(forgotten(&done), ["old"]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (0, 1)
+    );
     assert!(forgotten(&desk.sweep()).is_empty());
 }
 
@@ -339,7 +387,10 @@ pub(crate) fn a_device_that_lags_too_far_is_told_to_resync<H: House>() {
     assert_eq!(desk.counted(), 10, "the slow device holds all it may");
     desk.fill(1);
     assert_eq!(desk.seqs(BOB), [11]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (1, 1));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (1, 11)
+    );
     desk.restart();
     let slow = desk.comes(BOB, "slow");
     assert_eq!((slow.acks, slow.resync), (span(1, 10), true));
@@ -359,7 +410,10 @@ pub(crate) fn a_row_expires_at_its_age_exactly<H: House>() {
     let done = desk.sweep();
     assert_eq!((done.tally.expired, done.tally.rows), (1, -1));
     assert_eq!(desk.seqs(BOB), [2]);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (1, 1));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (1, 2)
+    );
     assert_eq!(desk.state(ALICE, BOB, "m1"), State::Expired);
     assert_eq!(desk.state(ALICE, BOB, "m2"), State::Accepted);
 }
@@ -421,7 +475,10 @@ pub(crate) fn a_row_that_some_device_acked_expires_as_delivered<H: House>() {
     let done = desk.sweep();
     assert_eq!((done.tally.expired, done.tally.rows), (0, -1));
     assert_eq!(desk.state(ALICE, BOB, "m1"), State::Delivered);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (0, 1)
+    );
 }
 
 pub(crate) fn an_expired_row_makes_room_in_a_full_inbox<H: House>() {
@@ -507,7 +564,10 @@ pub(crate) fn a_sweep_of_many_rows_goes_step_by_step_through_all_of_them<H: Hous
     let steps: Vec<u64> = (0..5).map(|_| desk.sweep().tally.expired).collect();
     assert_eq!(steps.iter().sum::<u64>(), 1_500);
     assert!(steps.iter().all(|step| *step < 1_500), "bounded: {steps:?}");
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (0, 1_500)
+    );
     assert_eq!(desk.keys(record::DEDUPE), 1_500);
     desk.now += TTL;
     for _ in 0..5 {
@@ -554,12 +614,12 @@ pub(crate) fn the_states_of_messages_are_told_in_the_order_asked<H: House>() {
     ];
     let expected = asked.map(|(name, state)| {
         let target = Target {
-            to: BOB,
+            to: Chat::User(BOB),
             id: id(name),
         };
-        (target, state)
+        (target, state, 0)
     });
-    let of = expected.iter().map(|(target, _)| target.clone()).collect();
+    let of = expected.iter().map(|(target, ..)| target.clone()).collect();
     let answer = desk.ask(Op::Status { from: ALICE, of });
     assert_eq!(answer, Answer::Status(expected.to_vec()));
 }

@@ -1,6 +1,7 @@
 //! Pages of an inbox, over any engine.
 
 use yizhan::id::Seq;
+use yizhan::message::chat::Chat;
 use yizhan::message::{Page, Read};
 use yizhan::store::ledger::read_page;
 
@@ -35,7 +36,7 @@ pub(crate) fn a_page_has_the_rows_asked_for_in_order<H: House>() {
     assert_eq!(seqs(&page), [2, 3, 4, 5]);
     assert_eq!(page.scanned_to, 5);
     let message = &page.rows[0].message;
-    assert_eq!((message.from, message.to), (ALICE, BOB));
+    assert_eq!((message.from, message.to), (ALICE, Chat::User(BOB)));
     assert_eq!(message.id.as_str(), "m2");
     assert_eq!(&*message.payload, r#"{"text":"hello"}"#);
     assert_eq!(message.server_ts, START);
@@ -110,7 +111,7 @@ pub(crate) fn a_page_leaves_out_rows_that_are_too_old<H: House>() {
         desk.accepts(ALICE, BOB, &format!("m{n}"), "hello");
         desk.now += 1;
     }
-    let page = |oldest| read_page(&*desk.engine(), &ALL, oldest).unwrap();
+    let page = |oldest| read_page(&*desk.engine(), &ALL, desk.now, oldest, None).unwrap();
     assert_eq!(seqs(&page(START - 1)), [1, 2, 3]);
     assert_eq!(seqs(&page(START)), [2, 3]);
     let none = page(START + 2);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use yizhan::id::Cid;
 use yizhan::message::State;
 use yizhan::store::Batch;
 use yizhan::store::numbers::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
@@ -25,13 +26,15 @@ pub(crate) fn no_number_from_before_a_restore_is_given_out_after_it<H: House>() 
     desk.acks(BOB, "phone", &[1]);
     restored(&mut desk);
     assert_eq!(desk.seqs(BOB), [2, 3]);
-    let next = desk.accepts(ALICE, BOB, "next", "hello").seq;
-    assert_eq!(next, 3 + SKIPPED + 1);
+    let accepted = desk.accepts(ALICE, BOB, "next", "hello");
+    let next = accepted.seq;
+    assert_eq!((next, accepted.cseq), (3 + SKIPPED + 1, 3 + SKIPPED + 1));
     // Carol had no inbox in the backup, and may have had one when the disk was lost.
-    assert_eq!(
-        desk.accepts(ALICE, CAROL, "first", "hello").seq,
-        SKIPPED + 1
-    );
+    let first = desk.accepts(ALICE, CAROL, "first", "hello");
+    assert_eq!((first.seq, first.cseq), (SKIPPED + 1, SKIPPED + 1));
+    // The number of a conversation that was begun since is a group's name, perhaps.
+    let begun = record::history_key(Cid(1 + SKIPPED + 1), SKIPPED + 1);
+    assert!(desk.engine().get(&begun).unwrap().is_some());
     desk.restart();
     assert_eq!(
         desk.accepts(ALICE, CAROL, "second", "hello").seq,
@@ -62,7 +65,10 @@ pub(crate) fn numbers_that_a_restore_passed_over_count_for_nobody<H: House>() {
     let all: Vec<_> = (1..10).chain([last]).collect();
     assert_eq!(desk.seqs(BOB), all);
     assert_eq!(desk.acks(BOB, "phone", &all), 10);
-    assert_eq!((desk.keys(record::INBOX), desk.keys(record::BODY)), (0, 0));
+    assert_eq!(
+        (desk.keys(record::INBOX), desk.keys(record::HISTORY)),
+        (0, 10)
+    );
 }
 
 pub(crate) fn rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them<
@@ -96,7 +102,7 @@ pub(crate) fn rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_t
     assert_eq!(forgotten(&done), ["old"]);
     assert_eq!(done.tally.rows, -5);
     assert_eq!(desk.seqs(BOB), [1]);
-    assert_eq!(desk.keys(record::BODY), 1);
+    assert_eq!(desk.keys(record::HISTORY), 6);
 }
 
 /// Rows can be settled while the inbox that knows them is in a record of the log that is lost.
@@ -107,10 +113,13 @@ pub(crate) fn rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salv
     let engine = desk.engine();
     let (bob, carol) = (record::user_key(BOB), record::user_key(CAROL));
     let older = engine.get(&bob).unwrap().unwrap();
+    let chat = record::chat_key(Cid(1));
+    let older_chat = engine.get(&chat).unwrap().unwrap();
     desk.fill(2);
     desk.accepts(ALICE, CAROL, "c1", "hello");
     let mut batch = Batch::default();
     batch.put(bob, older);
+    batch.put(chat, older_chat);
     batch.delete(carol);
     engine.apply(batch).unwrap();
     raise_heads(&*engine).unwrap();
@@ -121,6 +130,7 @@ pub(crate) fn rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salv
     }
     assert_eq!(desk.comes(BOB, "phone").acks.first_gap(1), 1);
     assert_eq!(desk.acks(BOB, "phone", &[1, 2, 3]), 3);
-    let next = desk.accepts(ALICE, BOB, "next", "hello").seq;
-    assert_eq!(next, 3 + SKIPPED + 1);
+    let next = desk.accepts(ALICE, BOB, "next", "hello");
+    let expected = 3 + SKIPPED + 1;
+    assert_eq!((next.seq, next.cseq), (expected, expected));
 }

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use yizhan::metrics::Metrics;
 use yizhan::store::journal::{Bounds, Journal, Place};
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::{Batch, Engine, EngineError};
+use yizhan::store::{Batch, Engine, EngineError, history};
 
 use super::disk::Disk;
 
@@ -112,6 +112,10 @@ pub(crate) fn place(disk: &Arc<Disk>, base: &Arc<MemoryEngine>) -> Place {
     Place {
         log: disk.folder("log"),
         index: disk.folder("index"),
+        history: history::Place {
+            runs: disk.folder("history"),
+            archive: disk.folder("archive"),
+        },
         base: base.clone(),
     }
 }

@@ -113,10 +113,10 @@ impl Engine for Losing {
                 let mut state = self.state.lock();
                 state.rows += 1;
                 if state.rows.is_multiple_of(self.every) {
-                    let row: RowRef = record::decode(key, value)?;
+                    let row = RowRef::decode(key, value)?;
                     state.lost.push(row.id.to_string());
                     lost.push(key.clone());
-                    lost.push(record::body_key(row.body_of, row.body_seq));
+                    lost.push(row.body_key());
                 }
             }
         }

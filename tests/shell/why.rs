@@ -98,11 +98,18 @@ async fn a_message_whose_reader_is_jammed() {
         alice.send_payload(&format!("big-{n}"), BOB, &payload).await;
         alice.accepted(&format!("big-{n}")).await;
     }
+    // Which one is the first that is not written depends on what the outbox held when it came.
+    let mut said = String::new();
     until("a copy is skipped", async || {
-        verdict(&server, "big-2").await.contains("jammed")
+        for n in 1..4 {
+            said = verdict(&server, &format!("big-{n}")).await;
+            if said.contains("jammed") {
+                return true;
+            }
+        }
+        false
     })
     .await;
-    let said = verdict(&server, "big-2").await;
     assert!(
         said.contains("The reader is jammed: phone is connected and does not read"),
         "{said}"
@@ -144,7 +151,12 @@ async fn a_message_that_was_refused() {
 
 #[tokio::test]
 async fn a_message_that_has_expired() {
-    let server = Server::start(&["inbox.ttl_ms=300"]).await;
+    let server = Server::start(&[
+        "inbox.ttl_ms=300",
+        "message.revoke_ms=0",
+        "message.edit_ms=0",
+    ])
+    .await;
     let mut alice = server.login(ALICE, "laptop").await;
     alice.send_c2c("old", BOB, "hello").await;
     alice.accepted("old").await;

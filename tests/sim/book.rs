@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::id::{Cid, Did, MsgId, Seq, Uid};
 use yizhan::machine::dedupe;
 use yizhan::machine::inbox::{Bounds, Inbox};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Op, Refusal, State, is_expired};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Op, is_expired};
 use yizhan::store::ledger::Policy;
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::record::{self, RowRef};
+use yizhan::store::record::{self, RowRef, Sort};
 use yizhan::store::{Engine, EngineError};
 
+use crate::annals::Annals;
 use crate::tally::Ran;
 use crate::turn::Turn;
 
@@ -20,13 +22,14 @@ use crate::turn::Turn;
 const SWEEPS_MAX: u64 = 10;
 
 /// A message, as its three names.
-pub type Name = (Uid, Uid, MsgId);
+pub type Name = (Chat, Uid, MsgId);
 
 pub struct Book {
-    policy: Policy,
-    users: BTreeMap<Uid, User>,
+    pub policy: Policy,
+    pub users: BTreeMap<Uid, User>,
     /// The latest row of each message.
-    entries: BTreeMap<Name, Entry>,
+    pub entries: BTreeMap<Name, Entry>,
+    pub annals: Annals,
     sweeps: u64,
 }
 
@@ -35,6 +38,7 @@ pub struct Entry {
     pub seq: Seq,
     pub server_ts: u64,
     pub expired: bool,
+    pub revoked: bool,
 }
 
 #[derive(Default)]
@@ -44,16 +48,30 @@ pub struct User {
     pub devices: BTreeMap<Did, Known>,
     /// Every row there ever was.
     pub rows: BTreeMap<Seq, Row>,
+    /// What they told, each thing once.
+    pub told: BTreeMap<(Cid, Seq, MsgId, u8), Seq>,
+    /// The last place of each conversation that a message came from.
+    pub last: BTreeMap<Cid, Seq>,
+    /// Rows that were acknowledged in the batch that took them out as well.
+    pub maybe: Ranges,
     /// Rows that some device has acknowledged, by their own word.
     pub delivered: Ranges,
     pub acked: BTreeMap<Did, Ranges>,
 }
 
 pub struct Row {
+    pub sort: Sort,
+    /// Its conversation and place.
+    pub place: (Cid, Seq),
+    pub expires_at: Option<u64>,
+    /// Whether it is for the other devices of whoever did it.
+    pub carried: bool,
     pub from: Uid,
     pub id: MsgId,
     pub server_ts: u64,
     pub stored: bool,
+    /// Left by a crash.
+    pub litter: bool,
     /// The first sweep that should have taken it.
     pub due: Option<u64>,
 }
@@ -80,9 +98,13 @@ pub struct Turned {
 #[derive(Default)]
 pub struct Asked<'a> {
     pub appends: BTreeSet<(Uid, &'a MsgId)>,
+    /// What the user sends, and on which device.
+    pub sends: BTreeMap<(Chat, &'a MsgId), BTreeSet<&'a Did>>,
     pub acks: BTreeMap<&'a Did, Ranges>,
     pub attaches: BTreeSet<&'a Did>,
     pub mentioned: BTreeSet<&'a Did>,
+    /// Rows that a device has seen to tell of what is gone.
+    pub buried: Ranges,
 }
 
 /// How the store stands for one user.
@@ -99,6 +121,7 @@ impl Book {
             policy,
             users: BTreeMap::new(),
             entries: BTreeMap::new(),
+            annals: Annals::default(),
             sweeps: 0,
         }
     }
@@ -108,18 +131,30 @@ impl Book {
         &mut self,
         disk: &MemoryEngine,
         dids: &[(Uid, Did)],
-        ops: &[Op],
+        (ops, told): (&[Op], &BTreeSet<Uid>),
         now: u64,
         certain: bool,
         ran: &mut Ran,
     ) -> Result<Turned, String> {
+        self.annals.turn(disk, ops, now, certain, ran)?;
         let mut asked: BTreeMap<Uid, Asked<'_>> = BTreeMap::new();
+        for (uid, _) in dids {
+            if told.contains(uid) || !certain {
+                asked.entry(*uid).or_default();
+            }
+        }
         let mut sweeps = false;
         for op in ops {
             match op {
                 Op::Append(append) => {
-                    let of = asked.entry(append.draft.to).or_default();
-                    of.appends.insert((append.from, &append.draft.id));
+                    let id = &append.draft.id;
+                    if let Chat::User(to) = append.draft.to {
+                        let of = asked.entry(to).or_default();
+                        of.appends.insert((append.from, id));
+                    }
+                    let of = asked.entry(append.from).or_default();
+                    let sends = of.sends.entry((append.draft.to, id)).or_default();
+                    sends.extend(&append.did);
                 }
                 Op::Ack { reader, did, seqs } => {
                     let of = asked.entry(*reader).or_default();
@@ -133,6 +168,21 @@ impl Book {
                     of.mentioned.extend(online);
                     of.mentioned.insert(did);
                 }
+                Op::Amend {
+                    by,
+                    chat,
+                    amendment,
+                } => {
+                    if let Chat::User(to) = chat {
+                        asked.entry(*to).or_default();
+                    }
+                    let of = asked.entry(by.uid).or_default();
+                    let sends = of.sends.entry((*chat, amendment.id())).or_default();
+                    sends.extend(&by.did);
+                }
+                Op::Bury { uid, seqs } => {
+                    asked.entry(*uid).or_default().buried.union(seqs);
+                }
                 Op::Seen { uid, did } => {
                     asked.entry(*uid).or_default().mentioned.insert(did);
                 }
@@ -145,11 +195,20 @@ impl Book {
                 asked.entry(*uid).or_default();
             }
         }
+        let fresh = self.annals.fresh.clone();
+        let known = |book: &Book, place: &(Cid, Seq)| -> BTreeSet<Did> {
+            let said = book.annals.at(*place);
+            let user = said.and_then(|said| book.users.get(&said.message.from));
+            let devices = user.into_iter().flat_map(|user| user.devices.keys());
+            devices.cloned().collect()
+        };
+        let known_before: Vec<_> = fresh.iter().map(|place| known(self, place)).collect();
         let mut turned = Turned::default();
         for (uid, asked) in asked {
             let found = self.find(disk, uid, dids)?;
             let turn = Turn {
                 policy: self.policy,
+                annals: &self.annals,
                 disk,
                 uid,
                 now,
@@ -161,6 +220,26 @@ impl Book {
             let user = self.users.entry(uid).or_default();
             turn.take(user, &mut self.entries, ran, &mut turned)
                 .map_err(|broken| format!("{broken} (user {uid})"))?;
+        }
+        for (place, before) in fresh.iter().zip(known_before) {
+            let after = known(self, place);
+            let both = before.intersection(&after).cloned().collect();
+            self.annals.note_copied(*place, &both);
+        }
+        for op in ops {
+            if let Op::Amend {
+                by,
+                chat,
+                amendment,
+            } = op
+            {
+                let name = (*chat, by.uid, amendment.id().clone());
+                let said = self.annals.named(name.0, name.1, &name.2);
+                let revoked = said.is_some_and(|said| said.revoked.is_some());
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.revoked |= revoked;
+                }
+            }
         }
         if sweeps {
             self.turn_entries(disk, now, ran)?;
@@ -192,7 +271,7 @@ impl Book {
         let mut damaged = None;
         let (first, last) = (record::row_key(uid, 0), record::row_key(uid, u64::MAX));
         let done = disk.scan(&first, &last, &mut |key, value| {
-            match (record::row_place(key), record::decode(key, value)) {
+            match (record::row_place(key), RowRef::decode(key, value)) {
                 (Some((_, seq)), Ok(row)) => drop(rows.insert(seq, row)),
                 _ => damaged = Some(key.to_vec()),
             }
@@ -216,7 +295,11 @@ impl Book {
         let mut gone = Vec::new();
         for (name, known) in &self.entries {
             match entry(disk, name)? {
-                Some(found) if found.seq != known.seq || found.expired != known.expired => {
+                Some(found)
+                    if found.seq != known.seq
+                        || found.expired != known.expired
+                        || found.revoked != known.revoked =>
+                {
                     return Err(format!("{name:?} is another in the index"));
                 }
                 Some(_) => {}
@@ -259,97 +342,9 @@ impl Book {
         Ok(())
     }
 
-    /// Whether an answer was true before its batch, or, with `after`, is true since.
-    pub fn check_answer(
-        &self,
-        now: u64,
-        op: &Op,
-        answer: &Answer,
-        after: bool,
-        ran: &mut Ran,
-    ) -> Result<(), String> {
-        let lie = || Err(format!("{op:?} was answered {answer:?}"));
-        match (op, answer) {
-            (Op::Append(append), Answer::Accepted(accepted)) if after => {
-                let name = (append.draft.to, append.from, append.draft.id.clone());
-                let entry = self.entries.get(&name);
-                if entry.is_none_or(|entry| entry.seq != accepted.seq) {
-                    return lie();
-                }
-                if !self.is_so(now, &name, accepted.state, after) {
-                    return lie();
-                }
-            }
-            (Op::Append(append), Answer::Accepted(accepted)) if accepted.repeat => {
-                let name = (append.draft.to, append.from, append.draft.id.clone());
-                if self.entries.contains_key(&name)
-                    && !self.is_so(now, &name, accepted.state, after)
-                {
-                    return lie();
-                }
-            }
-            (Op::Append(append), Answer::Refused(Refusal::InboxFull)) if after => {
-                let user = self.users.get(&append.draft.to);
-                if user.is_none_or(|user| user.head < self.policy.bounds.max_messages) {
-                    return lie();
-                }
-            }
-            (Op::Append(append), Answer::Refused(Refusal::InboxFull)) => {
-                let user = self.users.get(&append.draft.to);
-                let waiting = user.map_or(0, |user| user.head - user.any.len());
-                // The others of its batch may have filled it.
-                if waiting + 8 < self.policy.bounds.max_messages {
-                    return lie();
-                }
-            }
-            (Op::Status { from, of }, Answer::Status(states)) => {
-                if !of.iter().eq(states.iter().map(|(target, _)| target)) {
-                    return lie();
-                }
-                for (target, state) in states {
-                    ran.status += u64::from(after);
-                    let name = (target.to, *from, target.id.clone());
-                    if !self.is_so(now, &name, *state, after) {
-                        return lie();
-                    }
-                }
-            }
-            (Op::Head(uid), Answer::Head(head)) => {
-                let known = self.users.get(uid).map_or(0, |user| user.head);
-                if (after && *head > known) || (!after && *head < known) {
-                    return lie();
-                }
-            }
-            (Op::Ack { .. } | Op::Seen { .. }, Answer::Refused(Refusal::Forgotten)) => {}
-            (Op::Append(_) | Op::Status { .. } | Op::Head(_), Answer::Accepted(_)) => {}
-            (_, Answer::Acked(_) | Answer::Attached(_) | Answer::Done) => {}
-            _ => return lie(),
-        }
-        Ok(())
-    }
-
-    /// A message goes from unknown to accepted, then to delivered or expired, and after its time to unknown.
-    fn is_so(&self, now: u64, name: &Name, state: State, after: bool) -> bool {
-        let entry = self.entries.get(name);
-        let forgotten =
-            |entry: &Entry| entry.server_ts.saturating_add(self.policy.dedupe_ms()) <= now;
-        let user = self.users.get(&name.0);
-        let delivered = |entry: &Entry| user.is_some_and(|user| user.delivered.contains(entry.seq));
-        let expired = |entry: &Entry| {
-            let is_due = is_expired(entry.server_ts, now, self.policy.ttl_ms);
-            entry.expired || (is_due && !delivered(entry))
-        };
-        match (state, entry) {
-            (State::Unknown, None) => true,
-            (State::Unknown, Some(entry)) => after || forgotten(entry),
-            (State::Accepted, Some(entry)) => {
-                after || forgotten(entry) || !(expired(entry) || delivered(entry))
-            }
-            (State::Accepted, None) => !after,
-            (State::Delivered, Some(entry)) => !after || delivered(entry),
-            (State::Expired, Some(entry)) => !after || expired(entry),
-            (State::Delivered | State::Expired, None) => !after,
-        }
+    /// The rows of a user, and what they tell.
+    pub fn user(&self, uid: Uid) -> Option<&User> {
+        self.users.get(&uid)
     }
 
     /// When the message at this place was accepted, if it is that one.
@@ -358,9 +353,15 @@ impl Book {
         (row.from == from && row.id == *id).then_some(row.server_ts)
     }
 
+    /// Whether that place was given out, and nothing seen there.
+    pub fn is_unseen(&self, uid: Uid, seq: Seq) -> bool {
+        let user = self.users.get(&uid);
+        user.is_some_and(|user| seq <= user.head && !user.rows.contains_key(&seq))
+    }
+
     /// Whether the message is known, or was for as long as ids are remembered.
-    pub fn was_accepted(&self, to: Uid, from: Uid, id: &MsgId) -> bool {
-        self.rows_of(to, from, id).next().is_some()
+    pub fn was_accepted(&self, to: Chat, from: Uid, id: &MsgId) -> bool {
+        self.annals.named(to, from, id).is_some()
     }
 
     /// Whether this device, or with none some device, has acknowledged the message.
@@ -414,9 +415,13 @@ impl Book {
             .map(|(seq, _)| *seq)
     }
 
+    pub fn reader(&self, chat: Chat) -> Option<&User> {
+        self.users.get(&chat.user()?)
+    }
+
     fn rows_of<'a>(&'a self, to: Uid, from: Uid, id: &'a MsgId) -> impl Iterator<Item = Seq> + 'a {
         let rows = self.users.get(&to).into_iter().flat_map(|user| &user.rows);
-        rows.filter(move |(_, row)| row.from == from && row.id == *id)
+        rows.filter(move |(_, row)| row.sort == Sort::C2c && row.from == from && row.id == *id)
             .map(|(seq, _)| *seq)
     }
 }
@@ -432,5 +437,9 @@ pub fn read<T: serde::de::DeserializeOwned>(
 }
 
 pub fn entry(disk: &MemoryEngine, (to, from, id): &Name) -> Result<Option<dedupe::Entry>, String> {
-    read(disk, &record::dedupe_key(*to, *from, id))
+    let failed = |e: EngineError| e.to_string();
+    let key = record::dedupe_key(*to, *from, id);
+    let bytes = disk.get(&key).map_err(failed)?;
+    let decoded = bytes.map(|bytes| record::decode_entry(&key, &bytes));
+    decoded.transpose().map_err(failed)
 }

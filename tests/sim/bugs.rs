@@ -1,5 +1,7 @@
 //! Bugs put in on purpose, each in the driver or the store of the simulator: it must find them all.
 
+use crate::scenario::Family;
+
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
@@ -37,4 +39,40 @@ pub enum Bug {
     SignalNeverFails,
     /// The gauge of connected devices does not count down.
     GhostsOnline,
+    /// What is on its way to members begins anew after a crash.
+    PlaceForgotten,
+    /// It is forgotten in a restart.
+    FanoutForgotten,
+    /// The store does not write down that somebody is a member no longer.
+    RemovalDoesNotCut,
+    /// What is taken back stays in the inbox.
+    RevokeLeavesRow,
+    /// Devices are not told of what they have sent themselves.
+    CopyToSender,
+    /// The readers do not look at the own time of a message.
+    OverServed,
+    /// A restart forgets who has blocked whom.
+    BlocksForgotten,
+    /// A restart forgets how far groups were read.
+    MarksForgotten,
+    /// One more has a message than has it.
+    CountedTooHigh,
+}
+
+impl Bug {
+    /// Where it is looked for.
+    pub fn family(self) -> Family {
+        match self {
+            Bug::PlaceForgotten
+            | Bug::FanoutForgotten
+            | Bug::RemovalDoesNotCut
+            | Bug::RevokeLeavesRow
+            | Bug::CopyToSender
+            | Bug::OverServed
+            | Bug::BlocksForgotten
+            | Bug::MarksForgotten
+            | Bug::CountedTooHigh => Family::Crowd,
+            _ => Family::Inbox,
+        }
+    }
 }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yizhan::code::Code;
 use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::message::chat::Chat;
 use yizhan::message::{
-    Ack, Address, Command, Draft, Event, Fault, Kind, Notice, Row, SignalDraft, State, Target,
+    Ack, Address, Command, Draft, Event, Fault, Notice, Row, SignalDraft, State, Target, What,
 };
+
+use crate::wishes::{Change, Mark};
 
 /// How long a client waits for an answer before it repeats, milliseconds.
 const PATIENCE: u64 = 60;
@@ -34,8 +37,10 @@ pub struct Conditions {
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub id: MsgId,
-    pub to: Uid,
+    pub to: Chat,
     pub progress: Progress,
+    /// When it must be gone.
+    pub expires_at: Option<u64>,
     /// When its user writes it.
     pub written_at: u64,
     /// When it was sent or asked about last.
@@ -51,6 +56,8 @@ pub enum Progress {
     /// Everything from here on is final.
     Delivered,
     Expired,
+    /// Taken back, or never taken.
+    Over,
     /// Accepted so long ago that the server remembers nothing of it.
     TooOld,
 }
@@ -82,8 +89,14 @@ pub struct Client {
     pub barred: bool,
     pub outgoing: Vec<Outgoing>,
     pub calls: Vec<Call>,
+    pub changes: Vec<Change>,
+    pub marks: Vec<Mark>,
+    /// How far it has read, by the server's word.
+    pub read: BTreeMap<Chat, Seq>,
+    /// What was told of messages.
+    pub told: BTreeMap<(Chat, Uid, MsgId, Seq), Seq>,
     /// What was received, by its place, with the time of its acceptance; the promise is about this.
-    pub seen: BTreeMap<(Uid, MsgId), (Seq, u64)>,
+    pub seen: BTreeMap<(Chat, Uid, MsgId), (Seq, u64)>,
     /// Every place that something was received from.
     pub got: BTreeSet<Seq>,
     /// Acknowledged on this connection and not confirmed: when.
@@ -122,6 +135,10 @@ impl Client {
             barred: false,
             outgoing: Vec::new(),
             calls: Vec::new(),
+            changes: Vec::new(),
+            marks: Vec::new(),
+            read: BTreeMap::new(),
+            told: BTreeMap::new(),
             seen: BTreeMap::new(),
             got: BTreeSet::new(),
             tried: BTreeMap::new(),
@@ -134,10 +151,15 @@ impl Client {
     }
 
     pub fn will_send(&mut self, id: &str, to: Uid, at: u64) {
+        self.will_say(id, Chat::User(to), at, None);
+    }
+
+    pub fn will_say(&mut self, id: &str, to: Chat, at: u64, expires_at: Option<u64>) {
         self.outgoing.push(Outgoing {
             id: MsgId::parse(id).unwrap(),
             to,
             progress: Progress::Unsent,
+            expires_at,
             written_at: at,
             at: None,
             accepted_at: 0,
@@ -169,12 +191,23 @@ impl Client {
         for message in &mut self.outgoing {
             message.at = None;
         }
+        for change in &mut self.changes {
+            change.asked = None;
+        }
+        for mark in &mut self.marks {
+            mark.asked = None;
+        }
     }
 
     /// Whether nothing of its own is open.
     pub fn is_settled(&self) -> bool {
         let mut outgoing = self.outgoing.iter();
-        outgoing.all(|message| message.progress >= Progress::Delivered) && self.tried.is_empty()
+        outgoing.all(|message| match message.to {
+            Chat::User(_) => message.progress >= Progress::Delivered,
+            // What its members have is asked of the store, once all is quiet.
+            Chat::Group(_) => message.progress >= Progress::Accepted,
+        }) && self.tried.is_empty()
+            && self.has_no_wish()
     }
 
     /// What is due at `now`.
@@ -189,13 +222,13 @@ impl Client {
                     waiting += 1;
                     if waiting <= WINDOW && late(message.at) {
                         message.at = Some(now);
-                        commands.push(Command::Send(draft(&message.id, message.to, self.uid)));
+                        commands.push(Command::Send(draft(message, self.uid)));
                     }
                 }
                 Progress::Accepted if late(message.at) => {
                     message.at = Some(now);
                     if repeat_rather_than_ask {
-                        commands.push(Command::Send(draft(&message.id, message.to, self.uid)));
+                        commands.push(Command::Send(draft(message, self.uid)));
                     } else {
                         ask.push(Target {
                             to: message.to,
@@ -206,6 +239,7 @@ impl Client {
                 _ => {}
             }
         }
+        commands.extend(self.wishes(now));
         if !ask.is_empty() {
             commands.push(Command::Status(ask));
         }
@@ -253,6 +287,13 @@ impl Client {
         }
         match event {
             Event::Deliver(row) => return self.got(now, &[row], self.form),
+            Event::WaitingPage { rows, .. } => {
+                let form = match self.form {
+                    AckForm::UpTo => AckForm::Seqs,
+                    form => form,
+                };
+                return self.got(now, &rows, form);
+            }
             // A page may overtake messages on their way, which `up_to` would cover as well.
             Event::SyncPage { rows, .. } => {
                 let form = match self.form {
@@ -265,18 +306,38 @@ impl Client {
                 self.signalled.insert(signal.id.clone());
                 return Ok(vec![Command::Ack(self.text_ack(&signal.id))]);
             }
-            Event::Accepted { id, to, server_ts } => {
+            Event::Accepted {
+                id, to, server_ts, ..
+            } => {
                 self.progress(&id, to, Progress::Accepted)?;
                 let mut mine = self.outgoing.iter_mut();
                 if let Some(message) = mine.find(|m| m.id == id && m.to == to) {
+                    // An id that was forgotten is that of another message.
+                    if message.accepted_at != server_ts {
+                        let mut changes = self.changes.iter_mut();
+                        let of = |change: &&mut Change| change.chat == to && *change.target() == id;
+                        changes
+                            .by_ref()
+                            .filter(of)
+                            .for_each(|change| change.made = None);
+                    }
                     message.accepted_at = server_ts;
                 }
             }
             Event::Delivered { id, reader, .. } => {
-                self.progress(&id, reader, Progress::Delivered)?;
+                self.progress(&id, Chat::User(reader), Progress::Delivered)?;
             }
+            Event::Unwanted { id, to, .. } => {
+                self.progress(&id, Chat::User(to), Progress::Over)?;
+            }
+            Event::Amended {
+                amendment,
+                to,
+                server_ts,
+            } => self.changed(to, &amendment, server_ts)?,
+            Event::ReadOk { id, to, up_to } => self.marked(to, id.as_ref(), up_to)?,
             Event::Status(states) => {
-                for (target, state) in states {
+                for (target, state, _) in states {
                     self.told(now, &target, state)?;
                 }
             }
@@ -302,8 +363,26 @@ impl Client {
                     self.did
                 ));
             }
-            let key = (message.from, message.id.clone());
-            if let Some((before, at)) = self.seen.insert(key, (seq, message.server_ts))
+            if row.what == What::Copy && self.has_sent(message.to, &message.id) {
+                return Err(format!(
+                    "{} is sent a copy of what it has sent itself: {}",
+                    self.did, message.id
+                ));
+            }
+            let key = (message.to, message.from, message.id.clone());
+            let cseq = message.cseq;
+            let what = match &row.what {
+                What::Revoke => Some((key.0, key.1, row.id().clone(), cseq)),
+                What::Edit(id) => Some((key.0, key.1, id.clone(), cseq)),
+                What::Message | What::Copy => None,
+            };
+            if let Some(what) = what {
+                if let Some(before) = self.told.insert(what, seq)
+                    && before != seq
+                {
+                    return Err(format!("rows {before} and {seq} tell the same"));
+                }
+            } else if let Some((before, at)) = self.seen.insert(key, (seq, message.server_ts))
                 && before != seq
                 && at.abs_diff(message.server_ts) < self.conditions.dedupe_ms
             {
@@ -313,13 +392,13 @@ impl Client {
                 ));
             }
             self.got.insert(seq);
-            self.here.insert(seq, message.id.clone());
+            self.here.insert(seq, row.id().clone());
             self.tried.insert(seq, now);
             if now < self.silent_until {
                 continue;
             }
             acks.push(Command::Ack(match form {
-                AckForm::Text => self.text_ack(&message.id),
+                AckForm::Text => self.text_ack(row.id()),
                 AckForm::Seqs => Ack::Seqs(vec![seq]),
                 // Whatever was sent on this connection must have come, or it would say too much.
                 AckForm::UpTo if self.conditions.reliable => Ack::UpTo(seq),
@@ -334,6 +413,11 @@ impl Client {
             }));
         }
         Ok(acks)
+    }
+
+    fn has_sent(&self, to: Chat, id: &MsgId) -> bool {
+        let mut mine = self.outgoing.iter();
+        mine.any(|m| m.id == *id && m.to == to && m.progress > Progress::Unsent)
     }
 
     fn text_ack(&self, id: &MsgId) -> Ack {
@@ -374,6 +458,7 @@ impl Client {
             State::Unknown if asked.accepted_at + self.conditions.dedupe_ms <= now => {
                 Progress::TooOld
             }
+            State::Revoked => Progress::Over,
             State::Unknown => {
                 return Err(format!("{target:?} was accepted, and its state is unknown"));
             }
@@ -384,20 +469,35 @@ impl Client {
     fn refused(&mut self, fault: &Fault) -> Result<(), String> {
         self.heard.push(Heard::Refusal(fault.code));
         match (fault.code, &fault.to) {
+            // A question about a conversation that it does not take part in.
+            _ if fault.id.as_deref() == Some("q") => Ok(()),
+            (code, Some(Address::Chat(chat)))
+                if fault
+                    .id
+                    .as_deref()
+                    .is_some_and(|id| self.wish_refused(*chat, id, code)) =>
+            {
+                Ok(())
+            }
+            (Code::Forbidden | Code::BadFrame, Some(Address::Chat(chat))) => {
+                let id = MsgId::parse(fault.id.as_deref().unwrap_or_default());
+                let id = id.map_err(|_| format!("{fault:?} has no id"))?;
+                self.progress(&id, *chat, Progress::Over)
+            }
             (Code::TooFast | Code::Storage | Code::Busy | Code::InboxFull, _) => Ok(()),
             // Nobody took a signal, or nothing with that id was sent on this connection.
-            (Code::NotFound, Some(Address::User(_)) | None) => Ok(()),
+            (Code::NotFound, Some(Address::Chat(Chat::User(_))) | None) => Ok(()),
             _ => Err(format!("{} did nothing to be told {fault:?}", self.did)),
         }
     }
 
-    fn progress(&mut self, id: &MsgId, to: Uid, reached: Progress) -> Result<(), String> {
+    fn progress(&mut self, id: &MsgId, to: Chat, reached: Progress) -> Result<(), String> {
         let mut mine = self.outgoing.iter_mut();
         let Some(message) = mine.find(|m| m.id == *id && m.to == to) else {
             // A receipt goes to every device of the sender, also to one that did not send it.
             return match reached {
                 Progress::Delivered => Ok(()),
-                _ => Err(format!("{id} to {to} was never sent from here")),
+                _ => Err(format!("{id} to {to:?} was never sent from here")),
             };
         };
         if message.progress < reached {
@@ -407,12 +507,13 @@ impl Client {
     }
 }
 
-fn draft(id: &MsgId, to: Uid, from: Uid) -> Draft {
+fn draft(message: &Outgoing, from: Uid) -> Draft {
+    let id = &message.id;
     Draft {
         id: id.clone(),
-        kind: Kind::C2c,
-        to,
+        to: message.to,
         payload: format!("{{\"from\":{from},\"id\":\"{id}\"}}").into(),
         created_at: None,
+        expires_at: message.expires_at,
     }
 }

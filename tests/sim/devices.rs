@@ -10,7 +10,9 @@ use yizhan::id::MsgId;
 use yizhan::machine::access::Pass;
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Effect, Epoch, ReadTicket, Resend, Slot, Ticket};
-use yizhan::message::{Address, Event, Op, Read, Signal};
+use yizhan::message::chat::Chat;
+use yizhan::message::look::Look;
+use yizhan::message::{Address, Event, Op, Signal};
 
 use crate::bugs::Bug;
 use crate::network::Frame;
@@ -182,7 +184,9 @@ impl World {
                 }
             }
             Effect::Submit { op, ticket } => return self.submit(serial, ticket, op),
-            Effect::Read { read, ticket } => self.ask_page(serial, ticket, read),
+            Effect::Read { read, ticket } => self.ask_reader(serial, ticket, Look::Rows(read)),
+            Effect::Look { look, ticket } => self.ask_reader(serial, ticket, look),
+            Effect::Presence { .. } => return Err("nobody asked who is there".into()),
             Effect::Register(epoch) if self.is_planted(Bug::HeadBeforeRegistration) => {
                 let ms = self.rng.u64(4..20);
                 self.after(ms, Step::RegisterLate(serial, epoch));
@@ -237,10 +241,11 @@ impl World {
         self.check_push(serial, epoch, &event)?;
         if let Event::Error { fault, .. } = &event
             && fault.code == Code::NotFound
-            && matches!(fault.to, Some(Address::User(_)))
+            && matches!(fault.to, Some(Address::Chat(Chat::User(_))))
         {
             self.not_found += 1;
         }
+        let is_shaken = self.scenario.is_crowded() && self.engine.failures().0 > 0;
         let has_it = matches!(&event, Event::Deliver(row) if self.has_got(serial, row.seq));
         // Notices and the close frame come on top.
         let bound = self.scenario.rules.outbox() + 8;
@@ -249,12 +254,13 @@ impl World {
         };
         if let Event::Deliver(row) = &event {
             let highest = line.left.last().copied().unwrap_or(0);
-            // An acknowledgement on an older connection that could not be stored brings its row again, out of order.
-            if line.left.insert(row.seq) && row.seq < highest && !has_it {
+            // An acknowledgement on an older connection that could not be stored brings its row again, out of order, and so
+            // does a revoke that was seen before it was lost.
+            if line.left.insert(row.seq) && row.seq < highest && !has_it && !is_shaken {
                 return Err(format!("row {} leaves after row {highest}", row.seq));
             }
         }
-        if let Event::SyncPage { rows, .. } = &event {
+        if let Event::SyncPage { rows, .. } | Event::WaitingPage { rows, .. } = &event {
             line.paged.extend(rows.iter().map(|row| row.seq));
         }
         line.pushed += 1;
@@ -305,19 +311,19 @@ impl World {
         Ok(())
     }
 
-    fn ask_page(&mut self, serial: u64, ticket: ReadTicket, read: Read) {
+    fn ask_reader(&mut self, serial: u64, ticket: ReadTicket, look: Look) {
         let (now, bound) = (self.now, self.scenario.reads);
         let Some(server) = self.server.as_mut() else {
             return;
         };
         if server.reads.len() >= bound {
             if let Some(proc) = server.procs.get_mut(&serial) {
-                proc.machine.page(now, ticket, Err(Code::Busy));
+                proc.machine.found(now, ticket, Err(Code::Busy));
             }
             return;
         }
-        server.reads.push((serial, ticket, read));
-        self.soon(Step::ReadPage);
+        server.reads.push((serial, ticket, look));
+        self.soon(Step::Read);
     }
 
     fn walk(&mut self, serial: u64, slot: Slot) {

@@ -1,10 +1,13 @@
 //! An engine that fails when it is told to, in the ways that engines were seen to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::{Batch, Engine, EngineError};
+
+use crate::bugs::Bug;
+use crate::plants;
 
 /// Which call fails, and how far it got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,10 @@ pub struct Plan {
 /// A memory engine under plans.
 pub struct FailingEngine {
     pub disk: MemoryEngine,
+    pub batch_max: usize,
+    bug: Option<Bug>,
+    /// Writes of the largest batch there was.
+    pub largest: AtomicUsize,
     /// Nothing is armed and nothing is broken, which is nearly always so.
     sound: AtomicBool,
     state: Mutex<State>,
@@ -60,8 +67,11 @@ struct State {
 }
 
 impl FailingEngine {
-    pub fn new() -> FailingEngine {
+    pub fn new(batch_max: usize, bug: Option<Bug>) -> FailingEngine {
         FailingEngine {
+            batch_max,
+            bug,
+            largest: AtomicUsize::new(0),
             disk: MemoryEngine::new(),
             sound: AtomicBool::new(true),
             state: Mutex::default(),
@@ -138,8 +148,17 @@ impl Engine for FailingEngine {
         self.disk.scan(from, to, visit)
     }
 
+    fn batch_max(&self) -> usize {
+        self.batch_max
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
+        self.largest.fetch_max(batch.len(), Ordering::Relaxed);
         self.meets(Fault::ApplyBefore)?;
+        let batch = match self.bug {
+            Some(bug) => plants::bend(bug, &self.disk, batch),
+            None => batch,
+        };
         self.disk.apply(batch)?;
         self.meets(Fault::ApplyAfter)
     }

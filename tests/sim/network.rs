@@ -136,6 +136,8 @@ impl World {
                 match &*event {
                     Event::Delivered { did: Some(_), .. } => self.ran.receipts += 1,
                     Event::SyncPage { .. } => self.ran.pages += 1,
+                    Event::Unwanted { .. } => self.ran.unwanted += 1,
+                    Event::ReadOk { .. } => self.ran.marks += 1,
                     _ => {}
                 }
                 let answers = self.clients[who].receive(self.now, *event)?;

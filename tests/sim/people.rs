@@ -1,6 +1,8 @@
 //! What clients do: they come, go, stay away, and send what is due.
 
-use yizhan::message::Command;
+use yizhan::id::{MsgId, Uid};
+use yizhan::message::chat::{Chat, Side};
+use yizhan::message::{Command, Query};
 
 use crate::client::Heard;
 use crate::network::{Conn, Up};
@@ -64,7 +66,40 @@ impl World {
             let after = self.rng.u64(..4);
             commands.push(Command::Sync { after, limit: 3 });
         }
+        if self.scenario.is_crowded() && self.chance(8) {
+            commands.push(self.question(who));
+        }
         self.ask(who, commands);
+    }
+
+    /// Something to be looked up.
+    fn question(&mut self, who: usize) -> Command {
+        let limit = self.rng.usize(1..4);
+        let known: Vec<Chat> = self.clients[who].seen.keys().map(|key| key.0).collect();
+        let own = Chat::User(self.clients[who].uid);
+        let mut chat = match known.is_empty() {
+            true => own,
+            false => known[self.rng.usize(..known.len())],
+        };
+        if chat == own {
+            chat = Chat::User(Uid(self.rng.u64(1..4)));
+        }
+        let place = self.rng.u64(..6);
+        let side = [Side::Newest, Side::Before(place), Side::After(place)][self.rng.usize(..3)];
+        let query = match self.rng.u8(..3) {
+            0 => Query::History { chat, side, limit },
+            1 => Query::Waiting {
+                chat,
+                after: place,
+                limit,
+            },
+            _ => Query::Chats {
+                before: None,
+                limit,
+            },
+        };
+        let id = MsgId::parse("q").ok();
+        Command::Query { id, query }
     }
 
     pub fn relogin(&mut self, who: usize) {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use yizhan::id::{MsgId, Uid};
 use yizhan::machine::device::Epoch;
-use yizhan::message::{Ack, Event, Op, Row, State};
-use yizhan::store::ledger;
+use yizhan::message::chat::{Amendment, Chat};
+use yizhan::message::{Ack, Event, Fate, Op, Row, State, What};
+use yizhan::store::ledger::{self, News};
+use yizhan::store::record::Sort;
 
 use crate::server::Mail;
 use crate::world::{CALM_MS, RELOGIN_MS, World};
@@ -48,7 +50,7 @@ impl World {
                 let again = lines.into_iter().any(|line| line.left.contains(&row.seq));
                 self.check_row(serial, row, if again { 0 } else { LATE_MS })
             }
-            Event::SyncPage { rows, .. } => {
+            Event::SyncPage { rows, .. } | Event::WaitingPage { rows, .. } => {
                 let mut rows = rows.iter();
                 rows.try_for_each(|row| self.check_row(serial, row, LATE_MS))
             }
@@ -60,15 +62,62 @@ impl World {
         let message = &row.message;
         let known = self
             .book
-            .accepted_at(message.to, row.seq, message.from, &message.id);
-        let Some(accepted_at) = known else {
+            .accepted_at(row.reader, row.seq, message.from, row.id());
+        // A copy that was given up in the batch that brought it was never seen in the store.
+        let given_up = self.book.is_unseen(row.reader, row.seq);
+        let Some(accepted_at) = known.or(given_up.then_some(row.since)) else {
             return Err(format!("row {} leaves before it is durable", row.seq));
         };
+        let of = self
+            .book
+            .user(row.reader)
+            .and_then(|user| user.rows.get(&row.seq));
+        if of.is_some_and(|of| of.place.1 != message.cseq) {
+            return Err(format!("row {} names another place", row.seq));
+        }
         let proc = self.server.as_ref().and_then(|s| s.procs.get(&serial));
-        if proc.is_some_and(|proc| proc.uid != message.to) {
+        if proc.is_some_and(|proc| proc.uid != row.reader) {
             return Err(format!("row {} goes to another user", row.seq));
         }
         let expires_at = accepted_at.saturating_add(self.scenario.policy.ttl_ms);
+        let expires_at = match row.what {
+            What::Revoke => expires_at,
+            _ => expires_at.min(message.expires_at.unwrap_or(u64::MAX)),
+        };
+        let told = self
+            .book
+            .annals
+            .named(message.to, message.from, &message.id);
+        let told = told.filter(|said| said.message.cseq == message.cseq);
+        if let Some(said) = told {
+            let is_empty = matches!(message.fate, Fate::Revoked(_));
+            if is_empty != (row.what == What::Revoke) {
+                return Err(format!(
+                    "row {} tells {:?} of {message:?}",
+                    row.seq, row.what
+                ));
+            }
+            // A reader may see a change a moment before it is durable.
+            let mut changes = self.clients.iter().flat_map(|client| &client.changes);
+            let is_change = changes.any(|change| match &change.amendment {
+                Amendment::Edit {
+                    payload, target, ..
+                } => *target == message.id && *payload == message.payload,
+                Amendment::Revoke { .. } => false,
+            });
+            if !is_empty && !is_change && !said.payloads.contains(&message.payload) {
+                return Err(format!("row {} has another payload", row.seq));
+            }
+            let late_word = said.revoke_told.is_some_and(|at| at + LATE_MS < self.now);
+            // Whoever was removed meanwhile is not told, and their devices go on with what they have in hand.
+            let talk = of.and_then(|of| self.book.annals.chats.get(&of.place.0));
+            let is_told = talk.zip(said.revoked).is_some_and(|(talk, heads)| {
+                (heads.0..=heads.1).all(|head| talk.stays(row.reader, head.max(1)))
+            });
+            if late_word && is_told && row.what != What::Revoke {
+                return Err(format!("row {} leaves, and was taken back", row.seq));
+            }
+        }
         match self.now >= expires_at.saturating_add(late) {
             true => Err(format!("row {} leaves after its time", row.seq)),
             false => Ok(()),
@@ -112,11 +161,72 @@ impl World {
         let (from, did) = (self.clients[who].uid, &self.clients[who].did);
         let lie = || Err(format!("{did} is told {event:?}"));
         let has_it = |to: Uid, id: &MsgId| {
+            let key = (Chat::User(to), from, id.clone());
             let mut readers = self.clients.iter().filter(|c| c.uid == to);
-            readers.any(|c| c.seen.contains_key(&(from, id.clone())))
+            readers.any(|c| c.seen.contains_key(&key))
         };
         match event {
-            Event::Accepted { id, to, .. } if !self.book.was_accepted(*to, from, id) => lie(),
+            Event::Accepted { id, to, cseq, .. } => {
+                let said = self.book.annals.named(*to, from, id);
+                // It may be told late, after the id was forgotten and came again.
+                match said.is_some_and(|said| *cseq > 0 && *cseq <= said.message.cseq) {
+                    true => Ok(()),
+                    false => lie(),
+                }
+            }
+            // It may be told late, after the id was forgotten and came again.
+            Event::Counted(counted)
+                if !self.forgets_ids()
+                    && counted.count
+                        > self
+                            .book
+                            .have(Chat::Group(counted.gid), from, &counted.id)
+                            .1 =>
+            {
+                lie()
+            }
+            Event::Unwanted { to, .. } if !self.book.annals.ever_blocked.contains(&(*to, from)) => {
+                lie()
+            }
+            Event::Amended {
+                amendment,
+                to,
+                server_ts,
+            } => {
+                let of = match amendment {
+                    Amendment::Revoke { id } => id,
+                    Amendment::Edit { target, .. } => target,
+                };
+                let said = self.book.annals.named(*to, from, of);
+                let is_so = said.is_some_and(|said| match amendment {
+                    Amendment::Revoke { .. } => said.message.fate == Fate::Revoked(*server_ts),
+                    Amendment::Edit { id, .. } => said.edits.contains_key(id),
+                });
+                if is_so { Ok(()) } else { lie() }
+            }
+            Event::HistoryPage { to, history, .. } => {
+                let mut last = 0;
+                for message in &history.messages {
+                    let annals = &self.book.annals;
+                    let mut talks = annals.chats.values().filter(|talk| match to {
+                        Chat::User(peer) => talk
+                            .two
+                            .is_some_and(|two| two == (from.min(*peer), from.max(*peer))),
+                        Chat::Group(_) => talk.two.is_none(),
+                    });
+                    let is_said = talks.any(|talk| {
+                        let said = talk.said.get(&message.cseq);
+                        said.is_some_and(|said| {
+                            said.message.id == message.id && talk.has(from, message.cseq)
+                        })
+                    });
+                    if message.cseq <= last || !is_said || message.fate == Fate::Expired {
+                        return lie();
+                    }
+                    last = message.cseq;
+                }
+                Ok(())
+            }
             Event::Delivered {
                 id, reader, did, ..
             } if !has_it(*reader, id)
@@ -125,13 +235,20 @@ impl World {
                 lie()
             }
             Event::Status(states) => {
-                for (target, state) in states {
-                    let (to, id) = (target.to, &target.id);
+                for (target, state, _) in states {
+                    let (chat, id) = (target.to, &target.id);
+                    let Chat::User(to) = chat else {
+                        continue;
+                    };
                     let is_so = match state {
                         State::Delivered => {
                             has_it(to, id) && self.book.is_delivered(to, from, id, None)
                         }
-                        State::Accepted | State::Expired => self.book.was_accepted(to, from, id),
+                        State::Accepted | State::Expired => self.book.was_accepted(chat, from, id),
+                        State::Revoked => {
+                            let said = self.book.annals.named(chat, from, id);
+                            said.is_some_and(|said| said.revoked.is_some())
+                        }
                         State::Unknown => true,
                     };
                     if !is_so {
@@ -192,6 +309,7 @@ impl World {
                 if announced.is_some_and(|at| *at < early)
                     && !line.left.contains(&seq)
                     && !line.paged.contains(&seq)
+                    && !self.is_dead(client.uid, seq)
                 {
                     let did = &client.did;
                     return Err(format!(
@@ -218,14 +336,65 @@ impl World {
                         && client.is_settled()
                         && client.calls.is_empty()
                         && !client.must_resync
-                        && self.book.owed(uid, did).is_empty()
+                        && self
+                            .book
+                            .owed(uid, did)
+                            .values()
+                            .all(|seq| self.is_dead(uid, seq))
                 }
             }
         });
         let mut journeys = self.journeys.iter();
+        let goes_on = self.server.as_ref().is_none_or(|s| s.ledger.has_more());
         there
+            && !goes_on
+            && self.orders.iter().all(|order| order.done)
             && self.trouble.is_none()
             && journeys.all(|j| j.targets == 0 || j.acked + j.failed > 0)
+    }
+
+    fn forgets_ids(&self) -> bool {
+        self.scenario.policy.ttl_ms < (1 << 39)
+    }
+
+    /// Whether a row tells of what is gone: it is taken out when it is read.
+    fn is_dead(&self, uid: Uid, seq: u64) -> bool {
+        let row = self.book.user(uid).and_then(|user| user.rows.get(&seq));
+        let said = row.and_then(|row| self.book.annals.at(row.place));
+        said.is_some_and(|said| said.is_gone(self.now))
+            && row.is_some_and(|row| row.sort != Sort::Revoke)
+    }
+
+    /// The count of a message to a group rises.
+    pub fn check_counted(&mut self, news: &[News]) -> Result<(), String> {
+        for item in news {
+            let News::Counted(counted) = item else {
+                continue;
+            };
+            self.ran.counted += 1;
+            let (gid, from) = (counted.gid, counted.sender);
+            let (_, have) = self.book.have(Chat::Group(gid), from, &counted.id);
+            let talk = &self.book.annals.chats[&gid];
+            let stayed = talk
+                .members
+                .values()
+                .all(|times| times.len() == 1 && times.iter().all(|(_, last)| last.is_none()));
+            let name = (Chat::Group(gid), from, counted.id.clone());
+            let cseq = self
+                .book
+                .annals
+                .places
+                .get(&name)
+                .map_or(0, |place| place.1);
+            let told = self.counted.entry((gid, cseq)).or_default();
+            if counted.count > have || (counted.count < *told && stayed) {
+                return Err(format!(
+                    "{counted:?} is told after {told}, and {have} have it"
+                ));
+            }
+            *told = (*told).max(counted.count);
+        }
+        Ok(())
     }
 
     /// Whether everybody has gone.
@@ -239,6 +408,17 @@ impl World {
 
     /// The end: nothing is left over, and the gauges say so.
     pub fn verify(mut self) -> Result<crate::tally::Ran, String> {
+        if self.scenario.is_crowded() {
+            self.check_store()?;
+            self.check_quiet()?;
+        }
+        let largest = self
+            .engine
+            .largest
+            .load(std::sync::atomic::Ordering::Relaxed);
+        if largest > self.scenario.batch_max {
+            return Err(format!("a batch of {largest} writes"));
+        }
         let Some(server) = self.server.as_ref() else {
             return Err("the server is gone".into());
         };
@@ -256,7 +436,7 @@ impl World {
         }
         let nobody = self.journeys.iter().filter(|j| j.targets == 0).count() as u64;
         let failed: u64 = self.journeys.iter().map(|j| u64::from(j.failed)).sum();
-        if self.not_found > nobody + failed {
+        if self.not_found > nobody + failed && !self.scenario.is_crowded() {
             return Err("more signals failed than were sent".into());
         }
         for client in &self.clients {

@@ -8,9 +8,12 @@ use yizhan::id::Uid;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
-use yizhan::store::ledger::Policy;
+use yizhan::message::Op;
+use yizhan::message::chat::Chat;
+use yizhan::store::ledger::{People, Policy};
 
 use crate::client::{AckForm, Client, Conditions};
+use crate::crowd::{Crowd, gather};
 use crate::world::CALM_MS;
 
 /// How long the network and the machine misbehave at least, milliseconds. Days are as short as that here: nothing in the
@@ -19,7 +22,46 @@ const FAULTS_MS: u64 = 600;
 /// Never, as a span.
 const NEVER: u64 = 1 << 40;
 
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// One reader, and who writes to them.
+    Inbox,
+    /// People who talk to each other, and in groups.
+    Crowd,
+}
+
+impl Family {
+    /// Whether that can happen in it.
+    pub fn has(self, what: &str) -> bool {
+        let of_crowds = [
+            "to_groups",
+            "group_rows",
+            "notices",
+            "edits",
+            "revoked",
+            "revoke_rows",
+            "over",
+            "orders",
+            "groups",
+            "unwanted",
+            "marks",
+            "counted",
+        ];
+        match self {
+            Family::Inbox => !of_crowds.contains(&what),
+            Family::Crowd => !what.starts_with("signals"),
+        }
+    }
+}
+
 pub struct Scenario {
+    pub family: Family,
+    pub batch_max: usize,
+    /// What people order, and when.
+    pub orders: Vec<(u64, Op)>,
+    /// Messages that their authors may change.
+    pub thoughts: Vec<(usize, Chat, String, u64)>,
     pub clients: Vec<Client>,
     pub rules: Rules,
     pub policy: Policy,
@@ -50,12 +92,19 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    pub fn draw(rng: &mut Rng, begun: u64) -> Scenario {
+    /// Whether people talk in groups.
+    pub fn is_crowded(&self) -> bool {
+        self.family == Family::Crowd
+    }
+
+    pub fn draw(rng: &mut Rng, begun: u64, family: Family) -> Scenario {
+        let crowded = family == Family::Crowd;
         let often = |rng: &mut Rng, one_in: u32| rng.u32(..one_in) == 0;
         let loss = [0, 0, 15, 40][rng.usize(..4)];
         let doubling = [0, 0, 20][rng.usize(..3)];
-        let shared_ids = rng.bool();
-        let ttl_ms = match often(rng, 4) {
+        // What tells of a message has its id.
+        let shared_ids = crowded || rng.bool();
+        let ttl_ms = match often(rng, if crowded { 12 } else { 4 }) {
             true => rng.u64(120..900),
             false => NEVER,
         };
@@ -65,7 +114,7 @@ impl Scenario {
         let unique_ids = !shared_ids && ttl_ms == NEVER;
         let text = doubling == 0 || unique_ids;
         let loss_cuts = doubling == 0 && !unique_ids;
-        let forget_ms = match often(rng, 4) {
+        let forget_ms = match often(rng, if crowded { 12 } else { 4 }) {
             true => rng.u64(150..700),
             false => NEVER,
         };
@@ -76,8 +125,16 @@ impl Scenario {
             false => FAULTS_MS + rng.u64(..2 * night_ms),
         };
         let bounds = Bounds {
-            max_messages: if often(rng, 3) { rng.u64(1..7) } else { 10_000 },
-            max_devices: if often(rng, 5) { rng.usize(1..3) } else { 10 },
+            max_messages: if often(rng, if crowded { 6 } else { 3 }) {
+                rng.u64(1..7)
+            } else {
+                10_000
+            },
+            max_devices: if often(rng, if crowded { 12 } else { 5 }) {
+                rng.usize(1..3)
+            } else {
+                10
+            },
             forget_ms,
         };
         let small = |rng: &mut Rng, one_in, most: usize, otherwise| match often(rng, one_in) {
@@ -103,7 +160,24 @@ impl Scenario {
             reliable: loss == 0 || loss_cuts,
             dedupe_ms: 2 * ttl_ms,
         };
+        let (mut clients, mut crowd) = (Vec::new(), Crowd::default());
+        match family {
+            Family::Inbox => {
+                clients = people(rng, begun, faults_ms, text, shared_ids, conditions);
+            }
+            Family::Crowd => {
+                crowd = gather(rng, begun, faults_ms, text, conditions);
+                clients.append(&mut crowd.clients);
+            }
+        }
         Scenario {
+            family,
+            batch_max: match crowded {
+                true => [48, 170, 256][rng.usize(..3)],
+                false => 256,
+            },
+            orders: crowd.orders,
+            thoughts: crowd.thoughts,
             rules: Rules {
                 deliver_window: rng.usize(1..5),
                 send_window: [1, 2, 4, 4][rng.usize(..4)],
@@ -116,7 +190,11 @@ impl Scenario {
                 silence_ms: u64::MAX,
                 ttl_ms,
             },
-            policy: Policy { bounds, ttl_ms },
+            policy: Policy {
+                bounds,
+                ttl_ms,
+                people: People::DEFAULT,
+            },
             schedule: Schedule::from_gaps(if often(rng, 10) {
                 &[0]
             } else {
@@ -146,7 +224,7 @@ impl Scenario {
                 Vec::new()
             },
             store_faults: if stormy { times(rng, 5) } else { Vec::new() },
-            clients: people(rng, begun, faults_ms, text, shared_ids, conditions),
+            clients,
         }
     }
 }

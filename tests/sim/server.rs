@@ -13,7 +13,8 @@ use yizhan::code::Code;
 use yizhan::id::{Did, Seq, Uid};
 use yizhan::machine::delivery::Delivery;
 use yizhan::machine::device::{Device, Epoch, ReadTicket, Rules, Slot, Ticket};
-use yizhan::message::{Answer, Command, Op, Page, Read};
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Answer, Command, Op};
 use yizhan::store::ledger::{Committed, Ledger};
 
 /// A device process, as the registry knows it.
@@ -111,7 +112,7 @@ pub struct Server {
     pub requests: VecDeque<(u64, Ticket, Op)>,
     pub committing: bool,
     pub flushing: Option<Batch>,
-    pub reads: Vec<(u64, ReadTicket, Read)>,
+    pub reads: Vec<(u64, ReadTicket, Look)>,
     pub rules: Rules,
     pub letters: Bounds,
     /// Rows that found the mailroom full.
@@ -126,6 +127,8 @@ pub struct Batch {
     pub ops: Vec<Op>,
     pub at: u64,
     pub done: Committed,
+    /// Nothing of it was done.
+    pub refused: bool,
     pub flushed: bool,
 }
 
@@ -227,8 +230,8 @@ impl Server {
         woken
     }
 
-    /// A page has been read.
-    pub fn page(&mut self, serial: u64, ticket: ReadTicket, page: Result<Page, Code>) -> bool {
-        self.leave(serial, Letter::Page(ticket, page))
+    /// What a reader was asked for.
+    pub fn found(&mut self, serial: u64, ticket: ReadTicket, found: Result<Found, Code>) -> bool {
+        self.leave(serial, Letter::Found(ticket, found))
     }
 }

@@ -1,18 +1,21 @@
 //! The server's life and its store: the committer, its failures and recoveries, the readers, and the end of all of them
 //! at any moment.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use yizhan::code::Code;
-use yizhan::id::MsgId;
+use yizhan::id::{MsgId, Uid};
 use yizhan::machine::device::Ticket;
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::{Answer, Op, Refusal, State};
+use yizhan::message::{Answer, Op, Refusal, State, What};
 use yizhan::store::ledger::{self, Committed, Ledger, News};
-use yizhan::store::{Batch as Writes, Engine, EngineError, record};
+use yizhan::store::{Engine, EngineError};
 
 use crate::bugs::Bug;
 use crate::engine::{Afterwards, Fault, Plan};
+use crate::orders::ORDERS;
+use crate::plants;
 use crate::server::{Batch, Mail, Server};
 use crate::world::{Phase, Step, World};
 
@@ -28,8 +31,8 @@ impl World {
     // Life and death.
 
     pub fn start(&mut self) -> Result<(), String> {
-        if self.is_planted(Bug::NoDedupeAcrossRestart) {
-            self.forget_dedupe();
+        if let Some(bug) = self.bug {
+            plants::forget(bug, &self.engine.disk);
         }
         self.draining = false;
         self.engine.restart();
@@ -42,6 +45,10 @@ impl World {
         let ledger = Ledger::new(self.engine.clone(), policy);
         let mut server = Server::new(ledger, self.scenario.rules, self.scenario.letters);
         server.loses_rows_beyond = self.is_planted(Bug::RowsBeyondLost);
+        if server.ledger.has_more() {
+            server.committing = true;
+            self.soon(Step::Commit);
+        }
         self.server = Some(server);
         self.after(self.scenario.sweep_every, Step::Sweep);
         Ok(())
@@ -121,6 +128,7 @@ impl World {
                     | Step::StoreFault
                     | Step::Crash
                     | Step::Kill
+                    | Step::Order(_)
                     | Step::Start
             )
         });
@@ -205,14 +213,20 @@ impl World {
                 self.mail(serial, Mail::Wake);
             }
             let done = Committed::default();
-            self.flushing(Vec::new(), ops, done);
+            self.flushing(Vec::new(), ops, done, false);
             return Ok(());
         }
-        self.flushing(askers, ops, done);
+        self.flushing(askers, ops, done, false);
         Ok(())
     }
 
-    fn flushing(&mut self, askers: Vec<(u64, Ticket)>, ops: Vec<Op>, done: Committed) {
+    fn flushing(
+        &mut self,
+        askers: Vec<(u64, Ticket)>,
+        ops: Vec<Op>,
+        done: Committed,
+        refused: bool,
+    ) {
         let at = self.now;
         if let Some(server) = self.server.as_mut() {
             server.flushing = Some(Batch {
@@ -220,6 +234,7 @@ impl World {
                 ops,
                 at,
                 done,
+                refused,
                 flushed: false,
             });
         }
@@ -234,15 +249,22 @@ impl World {
         let Some(batch) = server.and_then(|s| s.flushing.take_if(unflushed)) else {
             return Ok(());
         };
+        if self.trace {
+            println!("       flush of {:?}", batch.ops);
+            for news in &batch.done.news {
+                println!("       news {news:?}");
+            }
+        }
         let Batch {
             askers,
             ops,
             at,
             done,
+            refused,
             ..
         } = batch;
         // A batch that was refused has nothing to flush, and no requests.
-        if !ops.is_empty() {
+        if !refused {
             let engine = &self.engine;
             if done.tally.wrote && safely(|| engine.flush()).is_err() {
                 return self.fail(askers, ops, at, done.news);
@@ -251,7 +273,14 @@ impl World {
                 self.book
                     .check_answer(at, op, answer, false, &mut self.ran)?;
             }
-            self.turn(&ops, at, true)?;
+            let told = done.news.iter().filter_map(|news| match news {
+                News::Row(row) => Some(row.reader),
+                News::Withdrawn { uid, .. } | News::Lagging { uid, .. } => Some(*uid),
+                _ => None,
+            });
+            let told = told.collect();
+            self.turn(&ops, &told, at, true)?;
+            self.check_counted(&done.news)?;
             for (op, answer) in ops.iter().zip(&done.answers) {
                 self.book
                     .check_answer(at, op, answer, true, &mut self.ran)?;
@@ -264,6 +293,7 @@ impl World {
                 ops,
                 at,
                 done,
+                refused,
                 flushed: true,
             });
         }
@@ -285,22 +315,46 @@ impl World {
             .done
             .news
             .retain(|news| !(untold && matches!(news, News::Lagging { .. })));
+        let bug = self.bug;
+        batch.done.news.retain_mut(|news| match (bug, news) {
+            (Some(Bug::CopyToSender), News::Passed { .. }) => false,
+            (Some(Bug::CountedTooHigh), News::Counted(counted)) => {
+                counted.count += 1;
+                true
+            }
+            _ => true,
+        });
         for news in &batch.done.news {
             if let News::Row(row) = news {
-                self.announced.insert((row.message.to, row.seq), now);
+                self.announced.insert((row.reader, row.seq), now);
+            }
+            if let News::Row(row) = news
+                && row.what == What::Revoke
+            {
+                self.book.annals.revoke_told(&row.message, now);
             }
         }
         if self.bug == Some(Bug::ExpiryCountsAsDelivery) {
             for answer in &mut batch.done.answers {
                 if let Answer::Status(states) = answer {
-                    let expired = states.iter_mut().filter(|(_, s)| *s == State::Expired);
-                    expired.for_each(|(_, state)| *state = State::Delivered);
+                    let expired = states.iter_mut().filter(|(_, s, _)| *s == State::Expired);
+                    expired.for_each(|(_, state, _)| *state = State::Delivered);
                 }
             }
         }
+        let mut ordered = Vec::new();
+        for ((asker, _), answer) in batch.askers.iter().zip(&batch.done.answers) {
+            if (ORDERS..u64::MAX).contains(asker) {
+                ordered.push(((asker - ORDERS) as usize, answer.clone()));
+            }
+        }
         let woken = server.publish(batch.askers, batch.done);
-        let more = !server.requests.is_empty() || self.sweep_due;
+        let goes_on = self.trouble.is_none() && server.ledger.has_more();
+        let more = !server.requests.is_empty() || self.sweep_due || goes_on;
         server.committing = more;
+        for (number, answer) in ordered {
+            self.ordered(number, &answer);
+        }
         for serial in woken {
             self.mail(serial, Mail::Wake);
         }
@@ -335,7 +389,7 @@ impl World {
             answers: askers.iter().map(|_| storage()).collect(),
             ..Committed::default()
         };
-        self.flushing(askers, Vec::new(), done);
+        self.flushing(askers, Vec::new(), done, true);
         Ok(())
     }
 
@@ -383,18 +437,26 @@ impl World {
     }
 
     fn turn_maybe(&mut self, maybe: Vec<(u64, Op)>) -> Result<(), String> {
-        let Some(at) = maybe.iter().map(|(at, _)| *at).max() else {
+        let at = maybe.iter().map(|(at, _)| *at).max();
+        // What is on its way to members goes on without a request.
+        let Some(at) = at.or(self.scenario.is_crowded().then_some(self.now)) else {
             return Ok(());
         };
         let ops: Vec<Op> = maybe.into_iter().map(|(_, op)| op).collect();
-        self.turn(&ops, at, false)
+        self.turn(&ops, &BTreeSet::new(), at, false)
     }
 
-    fn turn(&mut self, ops: &[Op], at: u64, certain: bool) -> Result<(), String> {
+    fn turn(
+        &mut self,
+        ops: &[Op],
+        told: &BTreeSet<Uid>,
+        at: u64,
+        certain: bool,
+    ) -> Result<(), String> {
         let disk = &self.engine.disk;
         let turned = self
             .book
-            .turn(disk, &self.dids, ops, at, certain, &mut self.ran)?;
+            .turn(disk, &self.dids, (ops, told), at, certain, &mut self.ran)?;
         if self.trace && !turned.gave_up.is_empty() {
             println!("       rows are given up for {:?}", turned.gave_up);
         }
@@ -412,7 +474,7 @@ impl World {
 
     // The readers.
 
-    pub fn read_page(&mut self) {
+    pub fn read(&mut self) {
         let ttl_ms = match self.is_planted(Bug::ExpiredRowsServed) {
             true => u64::MAX,
             false => self.scenario.policy.ttl_ms,
@@ -424,31 +486,20 @@ impl World {
         if server.reads.is_empty() {
             return;
         }
-        let (serial, ticket, read) = server.reads.remove(self.rng.usize(..server.reads.len()));
+        let (serial, ticket, look) = server.reads.remove(self.rng.usize(..server.reads.len()));
         let engine = &self.engine;
-        let page = safely(|| ledger::read_page(&**engine, &read, oldest));
-        if server.page(serial, ticket, page.map_err(|_| Code::Storage)) {
+        let now = match self.bug {
+            Some(Bug::OverServed) => 0,
+            _ => self.now,
+        };
+        let kept = now.saturating_sub(self.scenario.policy.people.keep_ms);
+        let found = safely(|| ledger::found(&**engine, &look, now, oldest, kept));
+        if server.found(serial, ticket, found.map_err(|_| Code::Storage)) {
             self.mail(serial, Mail::Wake);
         }
     }
 
     // Planted bugs.
-
-    fn forget_dedupe(&self) {
-        let mut keys = Vec::new();
-        let disk = &self.engine.disk;
-        disk.scan(&[record::DEDUPE], &[record::DEDUPE + 1], &mut |key, _| {
-            keys.push(key.to_vec());
-            true
-        })
-        .unwrap();
-        let mut batch = Writes::default();
-        for key in keys {
-            batch.delete(key);
-        }
-        disk.apply(batch).unwrap();
-        disk.flush().unwrap();
-    }
 
     /// An acknowledgement by one device of every row with that id.
     pub fn ack_everything_called(&mut self, serial: u64, id: &MsgId) {

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use yizhan::id::{Did, Seq, Uid};
 use yizhan::machine::ranges::Ranges;
+use yizhan::message::chat::Chat;
 use yizhan::message::{Message, is_expired};
 use yizhan::store::ledger::Policy;
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::record;
+use yizhan::store::record::{self, Body, RowRef, Sort};
 
+use crate::annals::Annals;
 use crate::book::{Asked, Entry, Found, Known, Name, Row, Turned, User, entry, read};
 use crate::tally::Ran;
 
 /// A batch, what it asked about one user, and how the store stands after it.
 pub struct Turn<'a> {
     pub policy: Policy,
+    pub annals: &'a Annals,
     pub disk: &'a MemoryEngine,
     pub uid: Uid,
     pub now: u64,
@@ -38,20 +41,28 @@ impl Turn<'_> {
         self.take_rows(user, entries, ran)?;
         let old = user.rows.iter();
         let old = old.filter(|(_, row)| {
-            row.stored && is_expired(row.server_ts, self.now, self.policy.ttl_ms)
+            let is_over = row.expires_at.is_some_and(|at| at <= self.now);
+            row.stored && (is_over || is_expired(row.server_ts, self.now, self.policy.ttl_ms))
         });
         let too_old: Ranges = old.map(|(seq, _)| *seq).collect();
-        self.take_acks(user, entries, &too_old, ran)?;
+        let dead = self.dead(user);
+        let news = user.rows.range(before + 1..);
+        let copies = news.filter(|(_, row)| row.carried);
+        let copies: Ranges = copies.map(|(seq, _)| *seq).collect();
+        self.take_acks(user, entries, &too_old, &copies, &dead, ran)?;
         let makes_room = self.makes_room(user);
         for (did, (acks, resync)) in &self.found.devices {
             match user.devices.get(did) {
                 None => self.take_new_device(user, did, acks, *resync, ran)?,
                 Some(known) => {
+                    let overflows = *resync && self.is_full(before, too_old.len());
                     let lags = user.head > before
                         && user.head - known.acks.len() > self.policy.bounds.max_messages;
                     let returned = self.asked.attaches.contains(did) && makes_room;
-                    self.check_device(known, did, &too_old, lags, returned)?;
-                    let gained = self.unasked(known, did, &too_old);
+                    let mut passed = self.passed(user, did, &too_old, &copies);
+                    passed.union(&dead);
+                    self.check_device(known, did, &passed, lags || overflows, returned)?;
+                    let gained = self.unasked(known, did, &passed);
                     if (*resync && !known.resync) || (!gained.is_empty() && lags && !returned) {
                         ran.resync += 1;
                         turned.gave_up.push((self.uid, did.clone()));
@@ -69,7 +80,9 @@ impl Turn<'_> {
         self.take_leave(user, makes_room, ran, turned)?;
         self.note_seen(user);
         user.any = self.found.any.clone();
-        self.take_removals(user, &too_old)
+        let mut over = too_old;
+        over.union(&dead);
+        self.take_removals(user, &over)
     }
 
     /// New rows: each number once, whole, for a message that was sent and had none.
@@ -83,47 +96,174 @@ impl Turn<'_> {
         if head < user.head {
             return Err(format!("the head went from {} to {head}", user.head));
         }
-        if head - user.head > self.asked.appends.len() as u64 {
-            return Err(format!("{head} rows for fewer messages"));
-        }
         for seq in user.head + 1..=head {
-            let row = self.found.rows.get(&seq);
-            let row = row.ok_or_else(|| format!("the sequence has a gap at {seq}"))?;
-            if !self.asked.appends.contains(&(row.from, &row.id)) {
-                return Err(format!("row {seq} is a message that nobody sent"));
+            let Some(row) = self.found.rows.get(&seq) else {
+                // A copy waits for nobody, once its devices have passed it.
+                if !self.is_passed(seq) {
+                    return Err(format!("the sequence has a gap at {seq}"));
+                }
+                continue;
+            };
+            let Body::Chat(cid, cseq) = row.body else {
+                return Err(format!("row {seq} is in no conversation"));
+            };
+            let body: Option<Message> = read(self.disk, &record::history_key(cid, cseq))?;
+            let body = body.filter(|body| body.from == row.from);
+            let body = body.ok_or_else(|| format!("row {seq} has no body"))?;
+            let what = (cid, cseq, row.id.clone(), self.code(row.sort));
+            let again = user.told.insert(what, seq);
+            let again = again.and_then(|seq| user.rows.get(&seq));
+            // A change that was forgotten may be made anew.
+            let dedupe_ms = self.policy.dedupe_ms();
+            let is_again = |of: &Row| {
+                row.sort != Sort::Edit || of.server_ts.saturating_add(dedupe_ms) > row.server_ts
+            };
+            if again.is_some_and(is_again) {
+                return Err(format!(
+                    "row {seq} tells once more of place {cseq} of {cid}"
+                ));
             }
-            let body: Option<Message> = read(self.disk, &record::body_key(self.uid, seq))?;
-            if body.is_none_or(|body| body.id != row.id || body.from != row.from) {
-                return Err(format!("row {seq} has no body of its own"));
+            if !self.annals.owes(self.uid, (cid, cseq), row.sort, &row.id) {
+                let sort = row.sort;
+                return Err(format!(
+                    "row {seq} tells {sort:?} of place {cseq} of {cid}, which is not owed"
+                ));
             }
-            let name = (self.uid, row.from, row.id.clone());
-            if entry(self.disk, &name)?.is_none_or(|entry| entry.seq != seq) {
-                return Err(format!("row {seq} is not in the index"));
+            if !matches!(row.sort, Sort::Revoke | Sort::Edit) {
+                let last = user.last.entry(cid).or_default();
+                if cseq <= *last {
+                    return Err(format!("place {cseq} of {cid} comes after {last}"));
+                }
+                *last = cseq;
+            }
+            let carried = self.is_carried(row, &body);
+            match row.sort {
+                Sort::C2c => self.take_message(seq, row, &body, entries, ran)?,
+                Sort::Copy => self.take_copy(seq, row, ran)?,
+                Sort::C2g => ran.group_rows += 1,
+                Sort::Revoke => ran.revoke_rows += 1,
+                _ => {}
             }
             let server_ts = row.server_ts;
-            let entry = Entry {
-                seq,
-                server_ts,
-                expired: false,
-            };
-            if let Some(old) = entries.insert(name, entry)
-                && old.server_ts + self.policy.dedupe_ms() > self.now
-            {
-                let old = old.seq;
-                return Err(format!("one message has two rows, {old} and {seq}"));
-            }
-            ran.accepted += 1;
-            ran.survived += u64::from(!self.certain);
             let row = Row {
+                sort: row.sort,
+                place: (cid, cseq),
+                expires_at: row.expires_at,
+                carried,
                 from: row.from,
                 id: row.id.clone(),
                 server_ts,
                 stored: true,
+                litter: false,
                 due: None,
             };
             user.rows.insert(seq, row);
         }
         user.head = head;
+        Ok(())
+    }
+
+    /// Rows that tell of what is gone.
+    fn dead(&self, user: &User) -> Ranges {
+        let rows = user.rows.iter().filter(|(seq, row)| {
+            let said = self.annals.at(row.place);
+            let is_gone = said.is_some_and(|said| said.message.is_gone());
+            let is_told = row.sort == Sort::Revoke;
+            // Of a user's own inbox they are taken out at once; elsewhere a device has to say that it has seen it.
+            row.stored
+                && is_gone
+                && !is_told
+                && (row.sort == Sort::C2c || self.asked.buried.contains(**seq))
+        });
+        rows.map(|(seq, _)| *seq).collect()
+    }
+
+    /// Whether the inbox could take nothing more, or could not amid the batch.
+    fn is_full(&self, before: Seq, too_old: u64) -> bool {
+        let bounds = self.policy.bounds;
+        let head = self.found.inbox.head();
+        let acked: u64 = self.asked.acks.values().map(Ranges::len).sum();
+        let most = self.found.inbox.waiting() + acked + (head - before);
+        most + too_old + self.asked.buried.len() >= bounds.max_messages
+    }
+
+    fn code(&self, sort: Sort) -> u8 {
+        match sort {
+            Sort::Revoke => 1,
+            Sort::Edit => 2,
+            _ => 0,
+        }
+    }
+
+    /// Whether a row is for the other devices of whoever did it.
+    fn is_carried(&self, row: &RowRef, body: &Message) -> bool {
+        let own = row.from == self.uid && body.to != Chat::User(self.uid);
+        match (row.sort, body.to) {
+            (Sort::Notice, Chat::Group(_)) => false,
+            _ => own,
+        }
+    }
+
+    /// Whether nobody waits for a row.
+    fn is_passed(&self, seq: Seq) -> bool {
+        let mut devices = self.found.devices.values();
+        self.found.any.contains(seq) && devices.all(|(acks, _)| acks.contains(seq))
+    }
+
+    fn take_message(
+        &self,
+        seq: Seq,
+        row: &RowRef,
+        body: &Message,
+        entries: &mut BTreeMap<Name, Entry>,
+        ran: &mut Ran,
+    ) -> Result<(), String> {
+        if !self.asked.appends.contains(&(row.from, &row.id)) {
+            return Err(format!("row {seq} is a message that nobody sent"));
+        }
+        let to = Chat::User(self.uid);
+        if body.id != row.id || body.to != to {
+            return Err(format!("row {seq} has the body of another"));
+        }
+        let name = (to, row.from, row.id.clone());
+        if entry(self.disk, &name)?.is_none_or(|entry| entry.seq != seq) {
+            return Err(format!("row {seq} is not in the index"));
+        }
+        let entry = Entry {
+            seq,
+            server_ts: row.server_ts,
+            expired: false,
+            revoked: false,
+        };
+        if let Some(old) = entries.insert(name, entry)
+            && old.server_ts + self.policy.dedupe_ms() > self.now
+        {
+            let old = old.seq;
+            return Err(format!("one message has two rows, {old} and {seq}"));
+        }
+        ran.accepted += 1;
+        ran.survived += u64::from(!self.certain);
+        Ok(())
+    }
+
+    /// A copy is for the devices beside the one that has sent the message.
+    fn take_copy(&self, seq: Seq, row: &RowRef, ran: &mut Ran) -> Result<(), String> {
+        let Body::Chat(cid, cseq) = row.body else {
+            return Ok(());
+        };
+        let by = self.annals.at((cid, cseq)).map(|said| &said.by);
+        let by = by.ok_or_else(|| format!("row {seq} copies what was not sent"))?;
+        let mut senders = self
+            .found
+            .devices
+            .iter()
+            .filter(|(did, _)| by.contains(*did));
+        if by.len() == 1 && senders.any(|(_, (acks, _))| !acks.contains(seq)) {
+            return Err(format!(
+                "row {seq} is a copy for the device that has sent it"
+            ));
+        }
+        ran.copies += 1;
         Ok(())
     }
 
@@ -133,6 +273,8 @@ impl Turn<'_> {
         user: &mut User,
         entries: &mut BTreeMap<Name, Entry>,
         too_old: &Ranges,
+        copies: &Ranges,
+        dead: &Ranges,
         ran: &mut Ran,
     ) -> Result<(), String> {
         let any = &self.found.any;
@@ -144,18 +286,33 @@ impl Turn<'_> {
             return Err(format!("{:?} became {any:?}", user.any));
         }
         let gained = any.difference(&user.any);
-        let unasked = gained.difference(&acked).difference(too_old);
+        let unseen = gained.difference(&user.rows.keys().copied().collect());
+        let mut unasked = gained.difference(&acked).difference(too_old);
+        unasked.subtract(copies);
+        unasked.subtract(dead);
+        unasked.subtract(&unseen);
         if !unasked.is_empty() {
             return Err(format!("{unasked:?} are acknowledged, and by nobody"));
         }
         for seq in gained.values() {
-            let row = &user.rows[&seq];
-            let name = (self.uid, row.from, row.id.clone());
+            let row = user.rows.get(&seq);
+            let in_time = acked.contains(seq) && !too_old.contains(seq);
+            if in_time && row.is_some_and(|row| row.sort == Sort::C2g) {
+                match self.asked.buried.contains(seq) {
+                    true => user.maybe.insert(seq, seq),
+                    false => user.delivered.insert(seq, seq),
+                }
+            }
+            let Some(row) = row.filter(|row| row.sort == Sort::C2c) else {
+                continue;
+            };
+            let name = (Chat::User(self.uid), row.from, row.id.clone());
             let stored = entry(self.disk, &name)?.filter(|entry| entry.seq == seq);
+            let revoked = stored.is_some_and(|entry| entry.revoked);
             let expired = stored.is_some_and(|entry| entry.expired);
             // An acknowledgement that comes too late, or by a device that is not known, does not count.
             let may_expire = too_old.contains(seq);
-            let must_expire = may_expire && !acked.contains(seq) && stored.is_some();
+            let must_expire = may_expire && !acked.contains(seq) && stored.is_some() && !revoked;
             if (expired && !may_expire) || (must_expire && !expired) {
                 return Err(format!("row {seq} is expired in the index: {expired}"));
             }
@@ -213,14 +370,29 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Rows that a device has passed without having acknowledged them or their being too old.
-    fn unasked(&self, known: &Known, did: &Did, too_old: &Ranges) -> Ranges {
+    /// Rows that a device may have passed without a word of it.
+    fn passed(&self, user: &User, did: &Did, too_old: &Ranges, copies: &Ranges) -> Ranges {
+        let all = Ranges::span(1, user.head);
+        let mut passed = all.difference(&user.rows.keys().copied().collect());
+        passed.union(too_old);
+        for seq in copies.values() {
+            let place = user.rows.get(&seq).map(|row| row.place);
+            let said = place.and_then(|place| self.annals.at(place));
+            if said.is_some_and(|said| said.by.contains(did)) {
+                passed.insert(seq, seq);
+            }
+        }
+        passed
+    }
+
+    /// Rows that a device has passed without having acknowledged them and without their being `passed` by it.
+    fn unasked(&self, known: &Known, did: &Did, passed: &Ranges) -> Ranges {
         let acks = self.found.devices.get(did).map(|(acks, _)| acks);
         let mut gained = acks.map_or(Ranges::new(), |acks| acks.difference(&known.acks));
         if let Some(own) = self.asked.acks.get(did) {
             gained.subtract(own);
         }
-        gained.subtract(too_old);
+        gained.subtract(passed);
         gained
     }
 
@@ -230,7 +402,7 @@ impl Turn<'_> {
         &self,
         known: &Known,
         did: &Did,
-        too_old: &Ranges,
+        passed: &Ranges,
         lags: bool,
         returned: bool,
     ) -> Result<(), String> {
@@ -243,7 +415,7 @@ impl Turn<'_> {
         if !known.acks.difference(acks).is_empty() {
             return Err(format!("{did} lost acknowledgements"));
         }
-        let gained = self.unasked(known, did, too_old);
+        let gained = self.unasked(known, did, passed);
         if !gained.is_empty() && !lags && !returned {
             return Err(format!("{did} passes {gained:?}, and nothing excuses it"));
         }
@@ -318,7 +490,9 @@ impl Turn<'_> {
             if row.stored && !is_there && !needless && !too_old.contains(*seq) {
                 return Err(format!("row {seq} went, and somebody waits for it"));
             }
-            if is_there && needless {
+            // What a crash has left of rows that were given up goes when it expires.
+            row.litter |= is_there && needless && !self.certain;
+            if is_there && needless && !row.litter {
                 return Err(format!("row {seq} is kept, and nobody waits for it"));
             }
             row.stored = is_there;

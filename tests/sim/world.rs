@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use yizhan::id::{Did, Seq, Uid};
+use yizhan::id::{Cid, Did, Seq, Uid};
 use yizhan::machine::device::{Epoch, Slot};
 use yizhan::message::Op;
 use yizhan::store::ledger::{self, News};
@@ -16,7 +16,8 @@ use crate::client::Client;
 use crate::devices::Journey;
 use crate::engine::FailingEngine;
 use crate::network::{Conn, Frame, Up};
-use crate::scenario::Scenario;
+use crate::orders::Ordered;
+use crate::scenario::{Family, Scenario};
 use crate::server::Server;
 use crate::store::Trouble;
 use crate::tally::Ran;
@@ -42,7 +43,7 @@ pub enum Step {
     Commit,
     Flush,
     Publish,
-    ReadPage,
+    Read,
     Mailbox(u64),
     Pump(Epoch),
     Due(u64, Slot),
@@ -54,6 +55,7 @@ pub enum Step {
     StoreFault,
     Crash,
     Kill,
+    Order(usize),
     Drained,
     Start,
 }
@@ -102,6 +104,9 @@ pub struct World {
     pub dids: Vec<(Uid, Did)>,
     pub conns: BTreeMap<u64, Conn>,
     pub epochs: BTreeMap<Epoch, u64>,
+    pub orders: Vec<Ordered>,
+    /// The highest count that was told of each message of a group.
+    pub counted: BTreeMap<(Cid, Seq), u64>,
     // What has to be true.
     pub book: Book,
     /// When each row was announced to the devices that were there.
@@ -138,11 +143,11 @@ impl PartialEq for Planned {
 impl Eq for Planned {}
 
 impl World {
-    pub fn new(seed: u64, bug: Option<Bug>, trace: bool) -> World {
+    pub fn new(seed: u64, family: Family, bug: Option<Bug>, trace: bool) -> World {
         let begun = 1_000_000;
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut scenario = Scenario::draw(&mut rng, begun);
-        let engine = Arc::new(FailingEngine::new());
+        let mut scenario = Scenario::draw(&mut rng, begun, family);
+        let engine = Arc::new(FailingEngine::new(scenario.batch_max, bug));
         ledger::prepare(&*engine).unwrap();
         let clients = std::mem::take(&mut scenario.clients);
         World {
@@ -169,6 +174,8 @@ impl World {
             clients,
             conns: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            orders: Vec::new(),
+            counted: BTreeMap::new(),
             book: Book::new(scenario.policy),
             announced: BTreeMap::new(),
             not_found: 0,
@@ -210,6 +217,12 @@ impl World {
     }
 
     fn plan(&mut self) {
+        for (at, op) in std::mem::take(&mut self.scenario.orders) {
+            self.order(op, at);
+        }
+        for (who, chat, id, at) in std::mem::take(&mut self.scenario.thoughts) {
+            self.may_change(who, chat, &id, at);
+        }
         let faults_ms = self.scenario.faults_ms;
         self.after(0, Step::Start);
         self.after(faults_ms, Step::Calm);
@@ -243,7 +256,7 @@ impl World {
             Step::Commit => return self.commit(),
             Step::Flush => return self.flush(),
             Step::Publish => self.publish(),
-            Step::ReadPage => self.read_page(),
+            Step::Read => self.read(),
             Step::Mailbox(serial) => return self.mailbox(serial),
             Step::Pump(epoch) => self.pump(epoch),
             Step::Due(serial, slot) => self.due(serial, slot),
@@ -267,6 +280,7 @@ impl World {
             Step::StoreFault => self.store_fault(),
             Step::Crash => self.crash(),
             Step::Kill => return self.kill(),
+            Step::Order(number) => self.give_order(number),
             Step::Drained => return self.drained(),
             Step::Start => return self.start(),
         }

@@ -42,6 +42,19 @@ impl Call {
         }
     }
 
+    /// Any method, with this JSON if there is any.
+    pub fn of(method: &'static str, listener: SocketAddr, path: &str, body: &Value) -> Self {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        Self {
+            body: text,
+            ..Self::new(method, listener, path)
+        }
+    }
+
     pub fn post(listener: SocketAddr, path: &str, body: &str) -> Self {
         Self {
             body: body.to_owned(),

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use yizhan::clock::Clock;
 use yizhan::id::{MsgId, Seq, Uid};
 use yizhan::machine::inbox::Bounds;
-use yizhan::message::{Accepted, Answer, Draft, Kind, Op, Read, Refusal};
+use yizhan::message::chat::Chat;
+use yizhan::message::{Accepted, Answer, Draft, Op, Read, Refusal};
 use yizhan::metrics::Metrics;
 use yizhan::store::committer::{self, CommitQueue, Outlet};
-use yizhan::store::ledger::{Ledger, News, Policy, count_rows, prepare, read_page};
+use yizhan::store::ledger::{Ledger, News, People, Policy, count_rows, prepare, read_page};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::{Engine, record};
 
@@ -29,6 +30,7 @@ pub const POLICY: Policy = Policy {
         forget_ms: u64::MAX,
     },
     ttl_ms: 1_000_000_000,
+    people: People::DEFAULT,
 };
 
 /// How long an answer may take before the committer is called dead; a test that passes never waits it out.
@@ -288,12 +290,12 @@ pub fn send(id: &str) -> Op {
 pub fn send_to(to: Uid, id: &str) -> Op {
     let draft = Draft {
         id: MsgId::parse(id).unwrap(),
-        kind: Kind::C2c,
-        to,
+        to: Chat::User(to),
         payload: "{}".into(),
         created_at: None,
+        expires_at: None,
     };
-    Op::Append(draft.signed_by(ALICE))
+    Op::Append(draft.signed_by(ALICE, None))
 }
 
 /// What waits for a reader: sequence numbers and ids.
@@ -305,7 +307,7 @@ pub fn rows(engine: &MemoryEngine, uid: Uid) -> BTreeMap<Seq, String> {
         limit: usize::MAX,
         max_bytes: usize::MAX,
     };
-    let rows = read_page(engine, &read, 0).unwrap().rows;
+    let rows = read_page(engine, &read, 0, 0, None).unwrap().rows;
     rows.into_iter()
         .map(|row| (row.seq, row.message.id.to_string()))
         .collect()

@@ -25,9 +25,12 @@ pub(super) struct Frame<'a> {
     pub(super) to: Option<Cow<'a, str>>,
     pub(super) payload: Option<&'a str>,
     pub(super) created_at: Option<i64>,
+    pub(super) expires_at: Option<u64>,
+    pub(super) target: Option<Cow<'a, str>>,
+    pub(super) before: Option<u64>,
     pub(super) seqs: Option<Vec<Seq>>,
     pub(super) up_to: Option<Seq>,
-    pub(super) after: Option<Seq>,
+    after: Option<&'a RawValue>,
     pub(super) limit: Option<u64>,
     pub(super) of: Option<Vec<&'a RawValue>>,
     pub(super) token: Option<Cow<'a, str>>,
@@ -61,6 +64,18 @@ impl<'a> Frame<'a> {
         from.map_err(|why| self.fault(why))
     }
 
+    /// The place after which something is wanted.
+    pub(super) fn after(&self) -> Result<Option<Seq>, Fault> {
+        let after = self.after.map(|raw| number("after", SEQ, raw));
+        after.transpose().map_err(|why| self.fault(why))
+    }
+
+    /// The user after whom something is wanted.
+    pub(super) fn after_name(&self) -> Result<Option<Cow<'a, str>>, Fault> {
+        let after = self.after.map(|raw| string("after", raw));
+        after.transpose().map_err(|why| self.fault(why))
+    }
+
     fn fill(&mut self, members: &Members<'a>) -> Result<(), String> {
         // Both of them first: the fault of another member echoes them.
         let (id, to) = (members.string(Member::Id), members.string(Member::To));
@@ -80,9 +95,13 @@ impl<'a> Frame<'a> {
                 "created_at must be a whole number, milliseconds since 1970".to_string()
             })?),
         };
+        self.expires_at =
+            members.number(Member::ExpiresAt, "a whole number, milliseconds since 1970")?;
+        self.target = members.string(Member::Target)?;
+        self.before = members.number(Member::Before, SEQ)?;
         self.seqs = members.value(Member::Seqs).map(numbers).transpose()?;
         self.up_to = members.number(Member::UpTo, SEQ)?;
-        self.after = members.number(Member::After, SEQ)?;
+        self.after = members.value(Member::After);
         self.limit = members.number(Member::Limit, "a whole number that is not too large")?;
         self.of = members.value(Member::Of).map(list).transpose()?;
         self.token = members.string(Member::Token)?;
@@ -103,13 +122,16 @@ enum Member {
     Seqs,
     UpTo,
     After,
+    Before,
     Limit,
     Of,
+    Target,
     Token,
+    ExpiresAt,
 }
 
 impl Member {
-    const ALL: [Member; 12] = [
+    const ALL: [Member; 15] = [
         Member::Id,
         Member::Type,
         Member::From,
@@ -119,9 +141,12 @@ impl Member {
         Member::Seqs,
         Member::UpTo,
         Member::After,
+        Member::Before,
         Member::Limit,
         Member::Of,
+        Member::Target,
         Member::Token,
+        Member::ExpiresAt,
     ];
 
     fn name(self) -> &'static str {
@@ -135,9 +160,12 @@ impl Member {
             Member::Seqs => "seqs",
             Member::UpTo => "up_to",
             Member::After => "after",
+            Member::Before => "before",
             Member::Limit => "limit",
             Member::Of => "of",
+            Member::Target => "target",
             Member::Token => "token",
+            Member::ExpiresAt => "expires_at",
         }
     }
 }
@@ -282,7 +310,7 @@ fn numbers(raw: &RawValue) -> Result<Vec<Seq>, String> {
 }
 
 fn list(raw: &RawValue) -> Result<Vec<&RawValue>, String> {
-    items("of", "objects with to and id", raw)
+    items("of", "objects with to and id, or of users", raw)
 }
 
 fn items<'a>(name: &str, what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, String> {

@@ -5,6 +5,7 @@ use actix_web_actors::ws::WebsocketContext;
 use crate::code::Code;
 use crate::codec::Inbound;
 use crate::gateway::rates::TooFast;
+use crate::message::chat::Chat;
 use crate::message::{Ack, Command, Fault};
 
 use super::Socket;
@@ -17,7 +18,12 @@ impl Socket {
         };
         let of_message = match inbound {
             Some(Inbound::Command(Command::Send(draft))) => Some((&draft.id, draft.to)),
-            Some(Inbound::Command(Command::Signal(draft))) => Some((&draft.id, draft.to)),
+            Some(Inbound::Command(Command::Signal(draft))) => {
+                Some((&draft.id, Chat::User(draft.to)))
+            }
+            Some(Inbound::Command(Command::Amend { chat, amendment })) => {
+                Some((amendment.id(), *chat))
+            }
             _ => None,
         };
         let spent = allowance.spend(bytes, of_message.is_some());

@@ -88,6 +88,7 @@ pub(super) async fn log_in(
             Fault::because(code, "this user has too many devices connected")
                 .later(state.services.rules.retry_ms)
         }
+        Code::Forbidden => Fault::because(code, "Banned"),
         code => Fault::new(code),
     })?;
     log::debug!(

@@ -31,7 +31,7 @@ impl Device {
         for (epoch, barred) in self.barred(access) {
             if self.is_current(epoch) && self.phase != Phase::Live {
                 let code = match barred {
-                    Barred::Banned => Code::Banned,
+                    Barred::Banned => Code::Forbidden,
                     Barred::TokenRevoked => Code::InvalidToken,
                 };
                 self.refuse(epoch, code);

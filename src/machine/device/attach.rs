@@ -71,10 +71,13 @@ impl Device {
 
     /// Rows were given up for this device: its client has to take the state from elsewhere.
     pub fn lags(&mut self) {
-        match (&mut self.phase, &self.current) {
+        match (&mut self.phase, &mut self.current) {
             (Phase::Heading { resync, .. }, _) => *resync = true,
+            // One that waits to be read says as much.
+            (Phase::Live, Some(session)) if session.resync >= Some(session.taken) => {}
             (Phase::Live, Some(session)) => {
                 let epoch = session.epoch;
+                session.resync = Some(session.pushed);
                 self.notify(epoch, Notice::Resync);
             }
             _ => {}
@@ -131,6 +134,8 @@ impl Device {
             self.forgotten();
         }
         self.fill();
+        // Some may have come on an older connection meanwhile, and hold their place among the requests.
+        self.next_query();
     }
 
     /// The login cannot be completed.

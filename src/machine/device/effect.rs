@@ -7,7 +7,9 @@ use crate::id::{MsgId, Seq, Uid};
 use crate::machine::access::Pass;
 use crate::machine::ranges::Ranges;
 use crate::machine::sent::Slot;
-use crate::message::{Ack, Event, Notice, Op, Read, Signal};
+use crate::message::chat::{Amendment, Chat};
+use crate::message::look::Look;
+use crate::message::{Ack, Event, Notice, Op, Query, Read, Signal};
 
 use super::Epoch;
 
@@ -65,6 +67,22 @@ pub enum Effect {
         /// Comes back with the page.
         ticket: ReadTicket,
     },
+    /// Ask for something else that is read.
+    Look {
+        /// What.
+        look: Look,
+        /// Comes back with what is found.
+        ticket: ReadTicket,
+    },
+    /// Say who of these is online, and of the others nothing.
+    Presence {
+        /// The connection that asked.
+        epoch: Epoch,
+        /// Of the question.
+        id: Option<MsgId>,
+        /// The users, and whether the asker may know.
+        of: Vec<(Uid, bool)>,
+    },
     /// Announce commits to this connection from here on.
     Register(Epoch),
     /// Stop announcing, if that connection is still the registered one.
@@ -102,8 +120,44 @@ pub enum Ticket {
     Send {
         /// The message's id.
         id: MsgId,
-        /// The reader.
-        to: Uid,
+        /// The reader, or the group.
+        to: Chat,
+    },
+    /// A message was changed, or not.
+    Amend {
+        /// The conversation.
+        chat: Chat,
+        /// The change, without its payload.
+        amendment: Amendment,
+    },
+    /// A conversation is read up to some place.
+    MarkRead {
+        /// The connection it was said on.
+        epoch: Epoch,
+        /// The conversation.
+        chat: Chat,
+        /// Of the question.
+        id: Option<MsgId>,
+    },
+    /// It was told that the user writes.
+    Typing,
+    /// A signal may pass, or not.
+    Signal(Arc<Signal>),
+    /// The asker may read the conversation of the query at hand, or not.
+    Query {
+        /// The connection.
+        epoch: Epoch,
+        /// Of the question.
+        id: Option<MsgId>,
+        /// What is asked.
+        query: Query,
+    },
+    /// What was read is durable, and may be said.
+    Say {
+        /// The connection.
+        epoch: Epoch,
+        /// What.
+        event: Event,
     },
     /// Rows were acknowledged.
     Ack {
@@ -114,6 +168,8 @@ pub enum Ticket {
         /// The rows.
         seqs: Ranges,
     },
+    /// Rows were taken out that tell of what is gone.
+    Bury(Ranges),
     /// A status question.
     Status(Epoch),
     /// Another token was shown.
@@ -130,7 +186,7 @@ pub enum Ticket {
 }
 
 /// Says what a page is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadTicket {
     /// To be delivered on that connection.
     Pull(Epoch),
@@ -139,6 +195,17 @@ pub enum ReadTicket {
         /// The connection it came on.
         epoch: Epoch,
         /// The head when it was asked.
+        head: Seq,
+    },
+    /// To be sent as the answer to the query at hand.
+    Query {
+        /// The connection it came on.
+        epoch: Epoch,
+        /// Of the question.
+        id: Option<MsgId>,
+        /// What was asked.
+        query: Query,
+        /// The last place of the conversation, or of the inbox.
         head: Seq,
     },
 }

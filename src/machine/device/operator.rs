@@ -22,7 +22,7 @@ impl Carried {
     /// The message's id.
     pub fn id(&self) -> &MsgId {
         match self {
-            Carried::Row(row) => &row.message.id,
+            Carried::Row(row) => row.id(),
             Carried::Signal(signal) => &signal.id,
         }
     }
@@ -38,7 +38,7 @@ impl Carried {
     /// Its reader.
     pub fn to(&self) -> Uid {
         match self {
-            Carried::Row(row) => row.message.to,
+            Carried::Row(row) => row.reader,
             Carried::Signal(signal) => signal.to,
         }
     }
@@ -54,7 +54,7 @@ impl Carried {
     /// Its type as on the wire; `text` if an operator wrote it.
     pub fn kind(&self) -> &str {
         match self {
-            Carried::Row(row) => row.message.kind.name(),
+            Carried::Row(row) => row.name(),
             Carried::Signal(signal) if signal.bare => "text",
             Carried::Signal(signal) => &signal.kind,
         }
@@ -167,7 +167,7 @@ impl Device {
         self.fill();
     }
 
-    /// An operator has had these rows expire: nothing of them is owed any more.
+    /// Nothing of these rows is owed any more: they were withdrawn, or an operator has had them expire.
     pub fn expired(&mut self, rows: &Ranges) {
         self.halt_rows(rows);
         self.acks.union(rows);

@@ -2,11 +2,13 @@
 
 use crate::code::Code;
 use crate::id::Seq;
+use crate::machine::ranges::Ranges;
 use crate::machine::sent::Item;
-use crate::message::{Event, Fault, Page, Read, Row};
+use crate::message::look::Found;
+use crate::message::{Event, Fault, Op, Page, Read, Row, What};
 
 use super::{
-    Device, Effect, Epoch, Pages, Phase, ReadTicket, Session, Slot, WALK_BYTES, Walk, error,
+    Device, Effect, Epoch, Pages, Phase, ReadTicket, Session, Slot, Ticket, WALK_BYTES, Walk, error,
 };
 
 impl Device {
@@ -15,6 +17,12 @@ impl Device {
         self.head = self.head.max(head);
         if self.phase != Phase::Live {
             return;
+        }
+        for row in &rows {
+            // However long it has to wait for its turn.
+            if row.what == What::Revoke {
+                self.bury_copies(row);
+            }
         }
         for row in rows {
             self.skip_known();
@@ -31,7 +39,35 @@ impl Device {
         match ticket {
             ReadTicket::Pull(epoch) => self.pulled(now, epoch, page),
             ReadTicket::Sync { epoch, head } => self.synced(now, epoch, head, page),
+            ReadTicket::Query { .. } => self.found(now, ticket, page.map(Found::Rows)),
         }
+    }
+
+    /// Rows that tell of what is gone are owed to nobody, if that is durable.
+    pub(super) fn bury(&mut self, dead: &Ranges) {
+        self.halt_rows(dead);
+        let dead = dead.difference(&self.pending);
+        if dead.is_empty() {
+            return;
+        }
+        self.pending.union(&dead);
+        self.effects.push_back(Effect::Submit {
+            op: Op::Bury {
+                uid: self.uid,
+                seqs: dead.clone(),
+            },
+            ticket: Ticket::Bury(dead),
+        });
+    }
+
+    /// Of the rows that were to be buried, these are gone; the others are owed as before.
+    pub(super) fn buried(&mut self, rows: &Ranges, gone: &Ranges) {
+        self.pending.subtract(rows);
+        self.acks.union(gone);
+        if let Some((first, _)) = rows.difference(gone).iter().next() {
+            self.next = self.next.min(first);
+        }
+        self.fill();
     }
 
     fn pulled(&mut self, now: u64, epoch: Epoch, page: Result<Page, Code>) {
@@ -43,6 +79,7 @@ impl Device {
             self.retry_at = Some(now.saturating_add(self.rules.read_retry_ms));
             return;
         };
+        self.bury(&page.dead);
         // A row before the page is owed again since it was asked for: the page must not carry `next` past it.
         if self.next >= from {
             for row in page.rows {
@@ -141,6 +178,7 @@ impl Device {
             }
             Err(code) => return self.reply(epoch, error(Fault::new(code), now)),
         };
+        self.bury(&page.dead);
         let (acks, pending) = (&self.acks, &self.pending);
         page.rows
             .retain(|row| !acks.contains(row.seq) && !pending.contains(row.seq));
@@ -148,7 +186,7 @@ impl Device {
             return;
         };
         for row in &page.rows {
-            let (id, item) = (&row.message.id, Item::Row(row.seq));
+            let (id, item) = (row.id(), Item::Row(row.seq));
             session.sent.copied(id, item, session.pushed);
         }
         session.page = Pages::Pushed(session.pushed);
@@ -162,6 +200,11 @@ impl Device {
 
     /// Writes the first copy and starts the delivery.
     pub(super) fn start(&mut self, walk: Walk) -> Option<Slot> {
+        if let Walk::Row(row) = &walk
+            && row.what == What::Revoke
+        {
+            self.bury_copies(row);
+        }
         let session = self.current.as_mut()?;
         let slot = self.next_slot;
         self.next_slot += 1;
@@ -182,6 +225,25 @@ impl Device {
         }
         self.walking.insert(slot, walk);
         Some(slot)
+    }
+
+    /// A message that walks was taken back: no copy of it leaves any more.
+    fn bury_copies(&mut self, revoke: &Row) {
+        let of = &revoke.message;
+        let is_it = |walk: &Walk| match walk {
+            Walk::Row(row) => {
+                let message = &row.message;
+                row.what != What::Revoke
+                    && (message.to, message.from, message.cseq) == (of.to, of.from, of.cseq)
+            }
+            Walk::Signal(_) => false,
+        };
+        let walking = self.walking_rows.iter();
+        let dead: Ranges = walking
+            .filter(|(_, slot)| self.walking.get(slot).is_some_and(is_it))
+            .map(|(seq, _)| *seq)
+            .collect();
+        self.bury(&dead);
     }
 
     /// Ends a walk, and gives back what it took of the window.

@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// Rows that were sent and are to be sent once more, because an operator says so.
     pub(super) again: Ranges,
     pub(super) page: Pages,
+    /// The last frame that said that rows were given up.
+    pub(super) resync: Option<u64>,
     pub(super) good_until: u64,
     pub(super) issued_ms: Option<u64>,
     pub(super) noticed: bool,
@@ -71,6 +73,7 @@ impl Session {
             sent: SentLog::default(),
             again: Ranges::new(),
             page: Pages::None,
+            resync: None,
             good_until: pass.good_until,
             issued_ms: pass.issued_ms,
             noticed: false,

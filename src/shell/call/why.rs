@@ -11,6 +11,7 @@ use crate::id::{Did, MsgId, Uid};
 use crate::machine::dedupe::Entry;
 use crate::machine::inbox::Inbox;
 use crate::machine::life::{Connected, Flight, Life, Reader, span};
+use crate::message::chat::Chat;
 use crate::message::trace::{Cause, Moment, Step, Turn, device_key, message_key};
 use crate::message::{Answer, Op, State, Target};
 use crate::shell::Call;
@@ -153,7 +154,7 @@ fn life_of(
         Some(from) => {
             let id = id.clone();
             call.read(move |engine| {
-                let entry = look::entry(engine, to, from, &id)?;
+                let entry = look::entry(engine, Chat::User(to), from, &id)?;
                 Ok((entry, look::inbox(engine, to)?))
             })?
         }
@@ -192,10 +193,13 @@ fn life_of(
 
 fn state_of(call: &Call<'_>, from: Uid, to: Uid, id: &MsgId) -> Result<State, Raised> {
     let state = call.shell.state.clone();
-    let of = vec![Target { to, id: id.clone() }];
+    let of = vec![Target {
+        to: Chat::User(to),
+        id: id.clone(),
+    }];
     let op = Op::Status { from, of };
     match call.ask(async move { state.commit(op).await })? {
-        Ok(Answer::Status(states)) => Ok(states.first().map_or(State::Unknown, |(_, s)| *s)),
+        Ok(Answer::Status(states)) => Ok(states.first().map_or(State::Unknown, |(_, s, _)| *s)),
         Ok(_) => Err(failed("storage", "an answer to something else")),
         Err(fault) => Err(failed("refused", &*fault.msg)),
     }

@@ -1,14 +1,18 @@
 //! Looks through all of a store that nobody has open, and says what it found.
 
+use crate::id::Uid;
 use crate::machine::access::Access;
-use crate::machine::dedupe::Entry;
+use crate::machine::contact::Relation;
+use crate::machine::conversation::Conversation;
+use crate::machine::group::Member;
 use crate::machine::inbox::Inbox;
 use crate::message::Message;
-use crate::store::archive::take_record;
+use crate::store::archive::Archive;
+use crate::store::backup::file::take_record;
 use crate::store::files::read_all;
-use crate::store::record::{self, RowRef};
-use crate::store::runs::Run;
-use crate::store::{Engine, EngineError};
+use crate::store::record::{self, Body, RowRef};
+use crate::store::runs::{Run, Shape};
+use crate::store::{Engine, EngineError, history};
 
 use super::manifest::{self, Manifest};
 use super::segment::{self, End, Identity};
@@ -36,7 +40,7 @@ pub fn check(place: &Place) -> Result<Findings, EngineError> {
     };
     check_log(place, &manifest, &mut findings)?;
     for shelved in &manifest.runs {
-        let run = Run::open(&*place.index, manifest.store, *shelved);
+        let run = Run::open(Shape::DEDUPE, &*place.index, manifest.store, *shelved);
         match run.and_then(|run| run.verify()) {
             Ok(()) => {}
             Err(error) => findings.damages.push(error.to_string()),
@@ -47,6 +51,7 @@ pub fn check(place: &Place) -> Result<Findings, EngineError> {
     findings
         .notes
         .push(format!("index: {runs} runs with {entries} entries"));
+    check_history(place, &manifest, &mut findings)?;
     check_records(&*place.base, &mut findings)?;
     Ok(findings)
 }
@@ -155,7 +160,7 @@ fn check_records(base: &dyn Engine, findings: &mut Findings) -> Result<(), Engin
     let mut counts = [0u64; 5];
     let mut wrong = Vec::new();
     base.scan(&[], &[0xff; 256], &mut |key, value| {
-        if key != manifest::KEY {
+        if !manifest::is_hidden(key) {
             let table = tables
                 .iter()
                 .position(|(table, _)| key.first() == Some(table));
@@ -184,11 +189,51 @@ fn check_records(base: &dyn Engine, findings: &mut Findings) -> Result<(), Engin
     Ok(())
 }
 
+/// Reads the history, and what is too old for it.
+fn check_history(
+    place: &Place,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) -> Result<(), EngineError> {
+    let kept = &manifest.history.kept;
+    for run in kept {
+        if let Err(error) = history::verify(&*place.history.runs, manifest.store, run) {
+            findings.damages.push(error.to_string());
+        }
+    }
+    let messages: u64 = kept.iter().map(|run| run.shelved.entries).sum();
+    let mut days: Vec<u32> = kept.iter().map(|run| run.period).collect();
+    days.dedup();
+    findings.notes.push(format!(
+        "history: {} runs with {messages} messages of {} days",
+        kept.len(),
+        days.len()
+    ));
+    let archive = Archive::new(place.history.archive.clone());
+    let names = archive.names()?;
+    findings
+        .notes
+        .push(format!("archive: {} files", names.len()));
+    for name in names {
+        archive.verify(name, &mut |damage| {
+            findings.damages.push(damage.to_string());
+        })?;
+    }
+    Ok(())
+}
+
 fn wrong_with(key: &[u8], value: &[u8]) -> Option<String> {
     let read = match key.first() {
-        Some(&record::INBOX) => record::decode::<RowRef>(key, value).err(),
-        Some(&record::BODY) => record::decode::<Message>(key, value).err(),
-        Some(&record::DEDUPE) => record::decode::<Entry>(key, value).err(),
+        Some(&record::INBOX) => RowRef::decode(key, value).err(),
+        Some(&record::BODY) => {
+            let body = Body::Inbox(Uid(0), 0);
+            record::decode_message(body, key, value).err()
+        }
+        Some(&record::HISTORY) => record::decode::<Message>(key, value).err(),
+        Some(&record::CHAT) => record::decode::<Conversation>(key, value).err(),
+        Some(&record::MEMBER) => record::decode::<Member>(key, value).err(),
+        Some(&record::RELATION) => record::decode::<Relation>(key, value).err(),
+        Some(&record::DEDUPE) => record::decode_entry(key, value).err(),
         Some(&record::USER) => record::decode::<Inbox>(key, value).err(),
         Some(&record::ACCESS) => record::decode::<Access>(key, value).err(),
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::store::archive::write_record;
+use crate::store::backup::file::write_record;
 use crate::store::files::{Folder, Handle};
 use crate::store::{Batch, EngineError};
 

@@ -1,6 +1,6 @@
 //! Reads the log again when the store is opened, and refuses one that is not what was written.
 
-use crate::store::archive::take_record;
+use crate::store::backup::file::take_record;
 use crate::store::files::{Folder, read_all};
 use crate::store::{EngineError, Write};
 

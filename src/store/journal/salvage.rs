@@ -2,7 +2,8 @@
 
 use crate::store::EngineError;
 use crate::store::files::read_all;
-use crate::store::runs::{Run, Runs};
+use crate::store::history;
+use crate::store::runs::{Run, Runs, Shape};
 
 use super::check::{Findings, segments};
 use super::manifest::Manifest;
@@ -29,7 +30,7 @@ pub fn salvage(
     let log = salvage_log(place, &manifest, aside, &mut findings)?;
     let mut runs = Vec::new();
     for shelved in &manifest.runs {
-        let opened = Run::open(&*place.index, manifest.store, *shelved);
+        let opened = Run::open(Shape::DEDUPE, &*place.index, manifest.store, *shelved);
         let Err(error) = opened.and_then(|run| run.verify()) else {
             runs.push(*shelved);
             continue;
@@ -51,6 +52,7 @@ pub fn salvage(
             runs.push(rescued);
         }
     }
+    salvage_history(place, &mut manifest, aside, &mut findings)?;
     if findings.damages.is_empty() {
         return Ok(findings);
     }
@@ -63,6 +65,43 @@ pub fn salvage(
         adopt(place, &manifest)?;
     }
     Ok(findings)
+}
+
+/// Writes what can be read of damaged runs of the history anew, each in its place. Files of the archive are left: who reads
+/// them passes over what is damaged.
+fn salvage_history(
+    place: &Place,
+    manifest: &mut Manifest,
+    aside: &mut dyn FnMut(&str) -> Result<(), EngineError>,
+    findings: &mut Findings,
+) -> Result<(), EngineError> {
+    let runs = &place.history.runs;
+    let mut whole = Vec::new();
+    for kept in std::mem::take(&mut manifest.history.kept) {
+        let Err(error) = history::verify(&**runs, manifest.store, &kept) else {
+            whole.push(kept);
+            continue;
+        };
+        let name = Runs::name_of(kept.shelved.run);
+        let path = runs.path(&name);
+        if runs.names()?.contains(&name) {
+            aside(&path)?;
+        }
+        let into = manifest.next_run;
+        let rescued = history::rescue(runs.clone(), manifest.store, &kept, into)?;
+        manifest.next_run += 1;
+        let (had, has) = (kept.shelved.entries, rescued.shelved.entries);
+        findings.damages.push(error.to_string());
+        findings.damages.push(format!(
+            "{path}: {} of {had} messages of the history are lost",
+            had.saturating_sub(has)
+        ));
+        if has > 0 {
+            whole.push(rescued);
+        }
+    }
+    manifest.history.kept = whole;
+    Ok(())
 }
 
 /// A log that was written anew.

@@ -13,16 +13,17 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::metrics::Metrics;
 use crate::store::files::Folder;
+use crate::store::history::{Leaving, Merging};
 use crate::store::runs::{Merge, Run};
-use crate::store::{BATCH_MAX, Batch, EngineError};
+use crate::store::{BATCH_MAX, Batch, EngineError, record};
 
 use super::log::{Closed, Empty, Log};
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::memtable;
 use super::overlay::{Overlay, Walk};
 use super::segment::Identity;
 use super::shelf::Shelf;
-use super::{Bounds, Forgets};
+use super::{Bounds, Forgets, Keeping};
 
 /// Entries of the overlay that are looked at under one lock.
 const STEP: usize = 256;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     bounds: Bounds,
     metrics: Metrics,
     forgets: Arc<OnceLock<Forgets>>,
+    keeping: Arc<OnceLock<Keeping>>,
     pub(super) log: Mutex<Log>,
     pub(super) overlay: RwLock<Overlay>,
     pub(super) shelf: Shelf,
@@ -66,14 +68,25 @@ struct State {
 /// What only the one who settles touches.
 pub(super) struct Settler {
     pub(super) manifest: Manifest,
-    pub(super) merge: Option<Merge>,
+    /// What is taken in steps, between which more urgent things are done.
+    pub(super) job: Option<Job>,
+}
+
+/// Work on what is settled.
+pub(super) enum Job {
+    /// Runs of the dedupe index become one.
+    Index(Merge),
+    /// Runs of a day of the history become one.
+    History(Box<Merging>),
+    /// A day leaves the history.
+    Leaving(Box<Leaving>),
 }
 
 /// What is to be done next.
 enum Task {
     Make(Identity),
     Settle(Closed),
-    Merge,
+    Work,
 }
 
 /// Starts the thread.
@@ -97,6 +110,7 @@ impl Shared {
         bounds: Bounds,
         metrics: Metrics,
         forgets: Arc<OnceLock<Forgets>>,
+        keeping: Arc<OnceLock<Keeping>>,
         log: Log,
         overlay: Overlay,
         shelf: Shelf,
@@ -122,6 +136,7 @@ impl Shared {
             bounds,
             metrics,
             forgets,
+            keeping,
             log: Mutex::new(log),
             overlay: RwLock::new(overlay),
             shelf,
@@ -248,7 +263,7 @@ impl Shared {
         let last = self.state.lock().closed.back().map(|(closed, _)| *closed);
         let done = last.map_or(Ok(()), |last| self.settle(&mut settler, last));
         let done = done.and_then(|()| {
-            while self.merge(&mut settler)? {}
+            while self.work(&mut settler)? {}
             Ok(())
         });
         done.inspect_err(|error| self.fail(error))
@@ -266,7 +281,7 @@ impl Shared {
             match task {
                 Task::Make(of) => self.make(of)?,
                 Task::Settle(last) => self.settle(&mut self.settler.lock(), last)?,
-                Task::Merge => drop(self.merge(&mut self.settler.lock())?),
+                Task::Work => drop(self.work(&mut self.settler.lock())?),
             }
         }
         Ok(())
@@ -288,8 +303,8 @@ impl Shared {
             if let Some(last) = state.due(&self.bounds, self.memory.load(Ordering::Relaxed)) {
                 return Some(Task::Settle(last));
             }
-            if self.shelf.runs.due().is_some() {
-                return Some(Task::Merge);
+            if self.has_work() {
+                return Some(Task::Work);
             }
             self.work.wait_for(&mut state, LOOK);
         }
@@ -315,6 +330,7 @@ impl Shared {
         let begun = Instant::now();
         let (shelf, before) = (&self.shelf, last.next);
         let mut manifest = settler.manifest.clone();
+        let mut arrivals = shelf.history.begin(manifest.next_run);
         let mut batch = Batch::default();
         let mut walk = Walk::default();
         loop {
@@ -327,6 +343,17 @@ impl Shared {
                 return Ok(());
             }
             for (key, value) in entries {
+                if key.first() == Some(&record::HISTORY) {
+                    match value {
+                        Some(value) => {
+                            let seen = record::look(&value).map(|sight| sight.server_ts);
+                            let at = seen.unwrap_or_else(|| self.now());
+                            arrivals.add(&key, &value, at)?;
+                        }
+                        None => arrivals.remove(&key)?,
+                    }
+                    continue;
+                }
                 match value {
                     Some(value) => batch.put(key, value),
                     None => batch.delete(key),
@@ -334,6 +361,9 @@ impl Shared {
                 self.pass_on(&mut batch)?;
             }
         }
+        let arrived = arrivals.finish()?;
+        manifest.next_run = arrived.next_run();
+        manifest.history = shelf.history.with(&arrived);
         let run = self.settle_dedupe(before, &mut manifest, &mut batch)?;
         // What was written over or removed meanwhile was passed over. It may go from the log only when what stands in its
         // place is there to stay.
@@ -347,6 +377,7 @@ impl Shared {
         if let Some(run) = run {
             shelf.runs.push(run);
         }
+        shelf.history.push(arrived, self.now());
         let mut walk = Walk::default();
         while self.overlay.write().settled(&mut walk, before, STEP) {}
         while self.overlay.write().dedupe.settled(before, STEP) {}
@@ -395,36 +426,116 @@ impl Shared {
 
     /// Gives the base the batch when it is full but for the manifest.
     fn pass_on(&self, batch: &mut Batch) -> Result<(), EngineError> {
-        match batch.len() == BATCH_MAX - 1 {
+        match batch.len() == BATCH_MAX - manifest::WRITES {
             true => self.shelf.base.apply(std::mem::take(batch)),
             false => Ok(()),
         }
     }
 
-    /// Takes a step of a merge that is due; false if none is.
-    fn merge(&self, settler: &mut Settler) -> Result<bool, EngineError> {
-        let runs = &self.shelf.runs;
-        let mut merge = match settler.merge.take() {
-            Some(merge) => merge,
-            None => {
-                let Some(inputs) = runs.due() else {
-                    return Ok(false);
-                };
-                let number = settler.manifest.next_run;
-                settler.manifest.next_run += 1;
-                runs.merge(inputs, number)?
-            }
+    /// What time it is; 0, at which nothing is over, before anybody has said.
+    fn now(&self) -> u64 {
+        self.keeping.get().map_or(0, |keeping| (keeping.now)())
+    }
+
+    /// The day that is too old for the history.
+    fn leaves(&self) -> Option<u32> {
+        let keep_ms = self.keeping.get()?.keep_ms;
+        self.shelf.history.due_for_archive(self.now(), keep_ms)
+    }
+
+    fn has_work(&self) -> bool {
+        self.shelf.runs.due().is_some()
+            || self.shelf.history.due(self.now()).is_some()
+            || self.leaves().is_some()
+    }
+
+    /// Takes a step of what is to be done on what is settled; false if nothing is.
+    fn work(&self, settler: &mut Settler) -> Result<bool, EngineError> {
+        let job = match settler.job.take() {
+            Some(job) => job,
+            None => match self.begin(settler) {
+                Ok(Some(job)) => job,
+                Ok(None) => return Ok(false),
+                // It costs the day that it is of.
+                Err(EngineError::Damaged(why)) => {
+                    log::error!("left as it is: {why}");
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            },
         };
-        let forgets = |value: &[u8]| self.forgets.get().is_some_and(|forgets| forgets(value));
-        if merge.step(MERGE_STEP, &forgets)? {
-            settler.merge = Some(merge);
-            return Ok(true);
+        let period = match &job {
+            Job::Index(_) => None,
+            Job::History(merging) => Some(merging.period()),
+            Job::Leaving(leaving) => Some(leaving.period()),
+        };
+        match (self.step(settler, job), period) {
+            (Err(EngineError::Damaged(why)), Some(period)) => {
+                log::error!("left as it is: {why}");
+                self.shelf.history.set_aside(period);
+                Ok(true)
+            }
+            (done, _) => done.map(|()| true),
         }
-        let (inputs, run) = merge.finish()?;
-        settler.manifest.runs = runs.replaced(&inputs, run.shelved());
-        settler.manifest.keep(&*self.shelf.base)?;
-        runs.replace(&inputs, run)?;
-        Ok(true)
+    }
+
+    /// Begins the next job.
+    fn begin(&self, settler: &mut Settler) -> Result<Option<Job>, EngineError> {
+        let (runs, history) = (&self.shelf.runs, &self.shelf.history);
+        if let Some(inputs) = runs.due() {
+            let number = settler.manifest.next_run;
+            settler.manifest.next_run += 1;
+            return Ok(Some(Job::Index(runs.merge(inputs, number)?)));
+        }
+        if let Some(merging) = history.merge(self.now(), settler.manifest.next_run)? {
+            settler.manifest.next_run += 1;
+            return Ok(Some(Job::History(Box::new(merging))));
+        }
+        match self.leaves() {
+            Some(period) => {
+                let leaving = history.leave(period, record::look)?;
+                Ok(Some(Job::Leaving(Box::new(leaving))))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn step(&self, settler: &mut Settler, job: Job) -> Result<(), EngineError> {
+        let (runs, history) = (&self.shelf.runs, &self.shelf.history);
+        match job {
+            Job::Index(mut merge) => {
+                let forgets =
+                    |value: &[u8]| self.forgets.get().is_some_and(|forgets| forgets(value));
+                if merge.step(MERGE_STEP, &forgets)? {
+                    settler.job = Some(Job::Index(merge));
+                    return Ok(());
+                }
+                let (inputs, run) = merge.finish()?;
+                settler.manifest.runs = runs.replaced(&inputs, run.shelved());
+                settler.manifest.keep(&*self.shelf.base)?;
+                runs.replace(&inputs, run)
+            }
+            Job::History(mut merging) => {
+                if merging.step(MERGE_STEP)? {
+                    settler.job = Some(Job::History(merging));
+                    return Ok(());
+                }
+                let merged = merging.finish()?;
+                settler.manifest.history = history.replaced(&merged);
+                settler.manifest.keep(&*self.shelf.base)?;
+                history.replace(merged)
+            }
+            Job::Leaving(mut leaving) => {
+                if leaving.step(MERGE_STEP)? {
+                    settler.job = Some(Job::Leaving(leaving));
+                    return Ok(());
+                }
+                let left = leaving.finish()?;
+                settler.manifest.history = history.without(&left);
+                settler.manifest.keep(&*self.shelf.base)?;
+                history.drop_period(left)
+            }
+        }
     }
 }
 

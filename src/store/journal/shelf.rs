@@ -1,7 +1,9 @@
-//! What has been settled: runs for the dedupe index, the base for everything else.
+//! What has been settled: runs for the dedupe index and for the history, the base for everything else.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::store::history::History;
 use crate::store::runs::{Entries, Found, Runs};
 use crate::store::{Engine, EngineError, record};
 
@@ -12,6 +14,7 @@ use super::{Place, manifest};
 pub(super) struct Shelf {
     pub(super) base: Arc<dyn Engine>,
     pub(super) runs: Runs,
+    pub(super) history: History,
     /// The base has dedupe entries of a store that had no runs.
     pub(super) base_has_dedupe: bool,
 }
@@ -26,9 +29,11 @@ impl Shelf {
                 false
             })?;
         let runs = Runs::open(place.index.clone(), manifest.store, &manifest.runs)?;
+        let history = History::open(place.history.clone(), manifest.store, &manifest.history)?;
         Ok(Shelf {
             base: place.base.clone(),
             runs,
+            history,
             base_has_dedupe,
         })
     }
@@ -39,8 +44,11 @@ impl Shelf {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        if key == manifest::KEY {
+        if manifest::is_hidden(key) {
             return Ok(None);
+        }
+        if key.first() == Some(&record::HISTORY) {
+            return self.history.get(key);
         }
         if is_dedupe(key) {
             match self.runs.get(key)? {
@@ -59,14 +67,17 @@ impl Shelf {
         to: &[u8],
         layers: &mut Layers<'_>,
     ) -> Result<bool, EngineError> {
-        let (dedupe, after) = ([record::DEDUPE], [record::DEDUPE + 1]);
         if meets_dedupe(from, to) {
-            layers.runs = Some(self.runs.entries(from.max(&dedupe), to)?);
+            let from = from.max(&[record::DEDUPE]);
+            layers.runs.push_back(self.runs.entries(from, to)?);
         }
-        let only_dedupe = from >= dedupe.as_slice() && to < after.as_slice();
-        if !only_dedupe || self.base_has_dedupe {
+        if meets(record::HISTORY, from, to) {
+            layers.runs.push_back(self.history.entries(from, to)?);
+        }
+        let only_dedupe = is_within(record::DEDUPE, from, to) && !self.base_has_dedupe;
+        if !only_dedupe && !is_within(record::HISTORY, from, to) {
             self.base.scan(from, to, &mut |key, value| {
-                key == manifest::KEY || layers.base(key, value)
+                manifest::is_hidden(key) || layers.base(key, value)
             })?;
         }
         layers.rest()
@@ -75,7 +86,17 @@ impl Shelf {
 
 /// Whether keys of the dedupe index may stand from `from` to `to`.
 pub(super) fn meets_dedupe(from: &[u8], to: &[u8]) -> bool {
-    from < [record::DEDUPE + 1].as_slice() && to >= [record::DEDUPE].as_slice()
+    meets(record::DEDUPE, from, to)
+}
+
+/// Whether keys of a table may stand from `from` to `to`.
+fn meets(table: u8, from: &[u8], to: &[u8]) -> bool {
+    from < [table + 1].as_slice() && to >= [table].as_slice()
+}
+
+/// Whether no other keys than those of a table may stand from `from` to `to`.
+fn is_within(table: u8, from: &[u8], to: &[u8]) -> bool {
+    from >= [table].as_slice() && to < [table + 1].as_slice()
 }
 
 /// Whether the key is one of the dedupe index.
@@ -86,7 +107,8 @@ pub(super) fn is_dedupe(key: &[u8]) -> bool {
 /// A scan of three layers at once: what was written, over the runs, over the base that drives it.
 pub(super) struct Layers<'a> {
     written: std::iter::Peekable<std::vec::IntoIter<KeyValue>>,
-    runs: Option<Entries>,
+    /// The tables that are in runs, in the order of their letters.
+    runs: VecDeque<Entries>,
     visit: &'a mut dyn FnMut(&[u8], &[u8]) -> bool,
     goes_on: bool,
     failed: Option<EngineError>,
@@ -99,7 +121,7 @@ impl<'a> Layers<'a> {
     ) -> Layers<'a> {
         Layers {
             written: written.into_iter().peekable(),
-            runs: None,
+            runs: VecDeque::new(),
             visit,
             goes_on: true,
             failed: None,
@@ -137,7 +159,10 @@ impl<'a> Layers<'a> {
     fn show_until(&mut self, end: Option<&[u8]>) -> Result<(), EngineError> {
         while self.goes_on {
             let written = self.written.peek().map(|(key, _)| key.as_slice());
-            let in_runs = self.runs.as_ref().and_then(Entries::peek);
+            while self.runs.front().is_some_and(|runs| runs.peek().is_none()) {
+                self.runs.pop_front();
+            }
+            let in_runs = self.runs.front().and_then(Entries::peek);
             let next = match (written, in_runs) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
@@ -158,9 +183,11 @@ impl<'a> Layers<'a> {
 
     /// Takes the entry of the runs under this key, if it is the next.
     fn run_entry(&mut self, key: &[u8]) -> Result<Option<Option<Vec<u8>>>, EngineError> {
-        match &mut self.runs {
-            Some(runs) if runs.peek() == Some(key) => Ok(runs.next()?.map(|(_, value)| value)),
-            _ => Ok(None),
+        for runs in &mut self.runs {
+            if runs.peek() == Some(key) {
+                return Ok(runs.next()?.map(|(_, value)| value));
+            }
         }
+        Ok(None)
     }
 }

@@ -3,8 +3,8 @@
 //! A repeat of what was written is no news for the ledger, so without this the receipt of an acknowledgement whose
 //! flush failed would be told to nobody.
 
-use crate::machine::dedupe::Entry;
 use crate::message::Receipt;
+use crate::message::chat::Chat;
 
 use super::{EngineError, Ledger, News, intact, record};
 
@@ -16,7 +16,7 @@ impl Ledger {
             // A row is read from the store: a head is enough to bring it.
             let item = match item {
                 News::Row(row) => News::Head {
-                    uid: row.message.to,
+                    uid: row.reader,
                     head: row.seq,
                 },
                 item => item.clone(),
@@ -34,6 +34,27 @@ impl Ledger {
             News::Row(_) => false,
             News::Head { uid, head } => self.inbox(*uid)?.head() >= *head,
             News::Receipt(receipt) => self.holds_ack(receipt)?,
+            News::Counted(counted) => {
+                let key = record::dedupe_key(Chat::Group(counted.gid), counted.sender, &counted.id);
+                match self.entry(&key)? {
+                    Some(entry) => self.count_of(counted.gid, entry.cseq)? >= counted.count,
+                    None => false,
+                }
+            }
+            News::Withdrawn { uid, seqs } => {
+                let mut gone = true;
+                for seq in seqs.values() {
+                    gone &= self.row(*uid, seq)?.is_none();
+                }
+                gone
+            }
+            News::Passed { uid, did, seqs } => {
+                let inbox = self.inbox(*uid)?;
+                seqs.values().all(|seq| inbox.is_acked_by(did, seq))
+            }
+            // Whoever wants to know asks again, as after a lost frame.
+            News::Read { .. } | News::Typing { .. } => false,
+            News::Events(last) => self.load::<u64>(record::EVENTS_KEY)?.unwrap_or(0) >= *last,
             News::Lagging { uid, did } => self.inbox(*uid)?.is_lagging(did),
             News::Forgotten { uid, did } => !self.inbox(*uid)?.knows(did),
             News::Restricted { uid, access } => self.access(*uid)? == **access,
@@ -48,8 +69,8 @@ impl Ledger {
             did,
             ..
         } = receipt;
-        let key = record::dedupe_key(*reader, *sender, id);
-        match self.load::<Entry>(&key)? {
+        let key = record::dedupe_key(Chat::User(*reader), *sender, id);
+        match self.entry(&key)? {
             Some(entry) => Ok(self.inbox(*reader)?.is_acked_by(did, entry.seq)),
             None => Ok(false),
         }

@@ -6,6 +6,11 @@ use super::{Batch, Engine, EngineError, record};
 pub fn prepare(engine: &dyn Engine) -> Result<bool, EngineError> {
     if let Some(found) = engine.get(record::LAYOUT_KEY)? {
         let layout: u32 = record::decode(record::LAYOUT_KEY, &found)?;
+        if record::LAYOUTS_BEFORE.contains(&layout) {
+            log::info!("the store had layout {layout}, and has conversations from here on");
+            write_layout(engine)?;
+            return Ok(false);
+        }
         if layout != record::LAYOUT {
             return Err(EngineError::Failed(format!(
                 "the store has layout {layout}, and this build reads layout {}: run the version that wrote it, or start with another store.path",

@@ -3,8 +3,10 @@
 use crate::id::{MsgId, Seq, Uid};
 use crate::machine::dedupe::Entry;
 use crate::machine::inbox::Inbox;
+use crate::message::chat::Chat;
+use crate::message::look::{Found, KnownDevice, Look};
 
-use super::{Engine, EngineError, RowRef, intact, record};
+use super::{Engine, EngineError, RowRef, history, intact, lists, page, record};
 
 /// Inboxes that one scan shows: an engine may have to hold something still for as long as one goes on.
 const STEP: usize = 2000;
@@ -58,6 +60,81 @@ pub fn inboxes(
     }
 }
 
+/// Answers a question; rows and messages accepted at or before `oldest`, Unix milliseconds, are left out of inboxes, and
+/// those at or before `kept` out of histories.
+pub fn found(
+    engine: &dyn Engine,
+    look: &Look,
+    now: u64,
+    oldest: u64,
+    kept: u64,
+) -> Result<Found, EngineError> {
+    Ok(match look {
+        Look::Rows(read) => Found::Rows(page::read_page(engine, read, now, oldest, None)?),
+        Look::RowsOf(read, cid) => {
+            Found::Rows(page::read_page(engine, read, now, oldest, Some(*cid))?)
+        }
+        Look::History {
+            cid,
+            first,
+            head,
+            side,
+            limit,
+            max_bytes,
+        } => {
+            let part = history::Part {
+                cid: *cid,
+                first: *first,
+                head: *head,
+                limit: *limit,
+                max_bytes: *max_bytes,
+            };
+            Found::History(history::read(engine, &part, *side, now, kept)?)
+        }
+        Look::Chats {
+            uid,
+            before,
+            limit,
+            max_bytes,
+        } => {
+            let bounds = (*limit, *max_bytes);
+            Found::Chats(lists::chats(engine, *uid, *before, bounds, (now, kept))?)
+        }
+        Look::Chat { uid, cid } => Found::Chat(lists::chat(engine, *uid, *cid, (now, kept))?),
+        Look::Receipts {
+            from,
+            gid,
+            id,
+            after,
+            limit,
+        } => Found::Receipts(lists::receipts(engine, *from, *gid, id, *after, *limit)?),
+        Look::Group { uid, gid } => Found::Group(lists::group(engine, *uid, *gid)?),
+        Look::Groups { uid, after, limit } => {
+            Found::Groups(lists::groups(engine, *uid, *after, *limit)?)
+        }
+        Look::Members { gid, after, limit } => {
+            Found::Members(lists::members(engine, *gid, *after, *limit)?)
+        }
+        Look::Contacts {
+            uid,
+            which,
+            after,
+            limit,
+        } => Found::Contacts(lists::contacts(engine, *uid, *which, *after, *limit)?),
+        Look::Devices(uid) => {
+            let inbox = inbox(engine, *uid)?;
+            let known = inbox.iter().flat_map(Inbox::devices);
+            let devices = known.map(|device| KnownDevice {
+                did: device.did.clone(),
+                seen_ms: device.seen_ms,
+                behind: device.behind,
+            });
+            Found::Devices(devices.collect())
+        }
+        Look::AreContacts { uid, of } => Found::AreContacts(lists::are_contacts(engine, *uid, of)?),
+    })
+}
+
 /// The rows of an inbox from `from` on, at most `limit`.
 pub fn rows_of(
     engine: &dyn Engine,
@@ -69,7 +146,7 @@ pub fn rows_of(
     let mut rows = Vec::new();
     engine.scan(&from, &to, &mut |key, value| {
         if let Some((_, seq)) = record::row_place(key)
-            && let Ok(Some(row)) = intact(record::decode::<RowRef>(key, value))
+            && let Ok(Some(row)) = intact(RowRef::decode(key, value))
         {
             rows.push((seq, row));
         }
@@ -81,11 +158,13 @@ pub fn rows_of(
 /// What is remembered of a message.
 pub fn entry(
     engine: &dyn Engine,
-    to: Uid,
+    to: Chat,
     from: Uid,
     id: &MsgId,
 ) -> Result<Option<Entry>, EngineError> {
     let key = record::dedupe_key(to, from, id);
     let found = engine.get(&key)?;
-    found.map(|bytes| record::decode(&key, &bytes)).transpose()
+    found
+        .map(|bytes| record::decode_entry(&key, &bytes))
+        .transpose()
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::id::{Did, Seq, Uid};
 use crate::machine::access::Access;
-use crate::message::{Answer, Receipt, Row};
+use crate::machine::ranges::Ranges;
+use crate::message::chat::{By, Chat};
+use crate::message::{Answer, Counted, Receipt, Row};
 
 /// Somebody hears of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,46 @@ pub enum News {
     },
     /// A device of the reader has a message: for every device of its sender.
     Receipt(Receipt),
+    /// Members of a group have a message: for every device of its sender.
+    Counted(Counted),
+    /// These rows are owed to nobody any more: for every device of that user.
+    Withdrawn {
+        /// The reader.
+        uid: Uid,
+        /// The rows.
+        seqs: Ranges,
+    },
+    /// These rows are owed to that device no more, announced to or not: it has sent what they copy.
+    Passed {
+        /// The user.
+        uid: Uid,
+        /// The device.
+        did: Did,
+        /// The rows.
+        seqs: Ranges,
+    },
+    /// Somebody has read a conversation: for every device of the other user, and their own other ones.
+    Read {
+        /// The conversation, as they name it.
+        chat: Chat,
+        /// Who, and on which device.
+        by: By,
+        /// How far.
+        up_to: Seq,
+        /// Unix milliseconds.
+        server_ts: u64,
+    },
+    /// Somebody writes: for every device of these that is there, and for nobody later.
+    Typing {
+        /// Who are told.
+        readers: Vec<Uid>,
+        /// Who writes.
+        from: Uid,
+        /// Where, as the writer names it.
+        chat: Chat,
+    },
+    /// Events for the webhook are durable up to that number.
+    Events(u64),
     /// Rows were given up for that device, which lags too far behind.
     Lagging {
         /// The user.
@@ -63,6 +105,10 @@ pub struct Tally {
     pub delivered: u64,
     /// Rows that nobody took in time.
     pub expired: u64,
+    /// Events that were dropped before the webhook's receiver had them.
+    pub events_dropped: u64,
+    /// Rows of groups for which an inbox had no room.
+    pub overflowed: u64,
     /// Rows added less rows removed.
     pub rows: i64,
     /// Whether anything was written.

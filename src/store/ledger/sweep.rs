@@ -1,11 +1,12 @@
 //! The housekeeping: expired rows, forgotten dedupe entries and forgotten devices, a bounded step at a time.
 
 use crate::id::{Seq, Uid};
-use crate::machine::dedupe::{self, Entry};
+use crate::machine::dedupe;
 use crate::machine::ranges::Ranges;
-use crate::message::{Answer, is_expired};
+use crate::message::chat::Chat;
+use crate::message::{Answer, Fate, Message};
 
-use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, intact, record};
+use super::{Body, EngineError, Ledger, News, PER_MESSAGE, RowRef, Sort, intact, record};
 
 /// Dedupe entries that one sweep looks at.
 const SWEEP_STEP: usize = 512;
@@ -13,6 +14,8 @@ const SWEEP_STEP: usize = 512;
 const SWEEP_SELDOM: u64 = 40;
 /// Rows that one sweep expires, and inboxes that it looks into for them.
 const SWEEP_ROWS: usize = 512;
+/// Messages that one sweep ends because their own time is over.
+const SWEEP_OVER: usize = 256;
 /// Inboxes that one sweep looks at.
 const SWEEP_USERS: usize = 32;
 
@@ -30,9 +33,14 @@ impl Ledger {
     /// One bounded step through the rows, the dedupe index and the inboxes; the next one goes on from there.
     pub(super) fn sweep(&mut self, now: u64) -> Result<Answer, EngineError> {
         self.sweep_rows(now)?;
+        self.sweep_over(now)?;
+        self.sweep_events(now)?;
         self.sweeps = self.sweeps.wrapping_add(1);
         if !self.engine.forgets_dedupe() || self.sweeps.is_multiple_of(SWEEP_SELDOM) {
             self.sweep_dedupe(now)?;
+        }
+        if !self.engine.keeps_history() {
+            self.sweep_history(now)?;
         }
         for (key, _) in self.step(record::USER, SWEEP_USERS)? {
             let Some(uid) = record::user_of(&key) else {
@@ -58,12 +66,48 @@ impl Ledger {
     fn sweep_dedupe(&mut self, now: u64) -> Result<(), EngineError> {
         for (key, _) in self.step(record::DEDUPE, SWEEP_STEP)? {
             // Read again: the batch at hand may have accepted the message anew.
-            if let Some(Some(entry)) = intact(self.load::<Entry>(&key))?
+            if let Some(Some(entry)) = intact(self.entry(&key))?
                 && dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms())
             {
                 self.make_room(1)?;
                 self.batch.delete(key);
             }
+        }
+        Ok(())
+    }
+
+    /// Removes messages that are too old for the history, from an engine that does not do so itself.
+    fn sweep_history(&mut self, now: u64) -> Result<(), EngineError> {
+        let kept = now.saturating_sub(self.policy.people.keep_ms);
+        for (key, value) in self.step(record::HISTORY, SWEEP_STEP)? {
+            let message = intact(record::decode::<Message>(&key, &value))?;
+            if message.is_some_and(|message| message.server_ts <= kept) {
+                self.make_room(1)?;
+                self.batch.delete(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the messages whose own time is over.
+    fn sweep_over(&mut self, now: u64) -> Result<(), EngineError> {
+        let mut over = Vec::new();
+        let to = [record::EXPIRY]
+            .into_iter()
+            .chain(now.saturating_add(1).to_be_bytes())
+            .collect::<Vec<u8>>();
+        self.engine.scan(&[record::EXPIRY], &to, &mut |key, _| {
+            over.push(key.to_vec());
+            over.len() < SWEEP_OVER
+        })?;
+        for key in over {
+            match record::expiry_of(&key) {
+                Some((at, cid, cseq)) if at <= now => self.end(cid, cseq)?,
+                Some(_) => continue,
+                None => {}
+            }
+            self.make_room(1)?;
+            self.batch.delete(key);
         }
         Ok(())
     }
@@ -99,7 +143,7 @@ impl Ledger {
     /// The rows that are due in the first inbox from `start` on. It stands in the order of time: behind a row that is
     /// young, none is old.
     fn due(&self, start: &[u8], now: u64, limit: usize) -> Result<Due, EngineError> {
-        let ttl_ms = self.policy.ttl_ms;
+        let policy = self.policy;
         let mut due = Due::default();
         let mut user = None;
         self.engine
@@ -113,8 +157,9 @@ impl Ledger {
                     return false;
                 }
                 user = Some(uid);
-                match record::decode::<RowRef>(key, value) {
-                    Ok(row) if !is_expired(row.server_ts, now, ttl_ms) => {
+                match RowRef::decode(key, value) {
+                    // That its own time is over is seen to elsewhere.
+                    Ok(row) if !crate::message::is_expired(row.server_ts, now, policy.ttl_ms) => {
                         due.next = record::user_after(uid);
                         false
                     }
@@ -150,21 +195,71 @@ impl Ledger {
         Ok(Answer::Expired(gone.unsigned_abs()))
     }
 
+    /// Takes rows out that tell of what is gone. Whoever asks has read that, perhaps before it was durable.
+    pub(super) fn bury(
+        &mut self,
+        now: u64,
+        uid: Uid,
+        seqs: &Ranges,
+    ) -> Result<Answer, EngineError> {
+        let mut gone = seqs.within(1, self.inbox(uid)?.head());
+        let mut rows = Vec::new();
+        for (first, last) in gone.clone().iter() {
+            for seq in self.rows_within(uid, first, last)? {
+                match self.row(uid, seq)? {
+                    Some(row) if self.is_told(now, &row)? => gone.remove(seq, seq),
+                    Some(_) => rows.push((uid, seq)),
+                    None => {}
+                }
+            }
+        }
+        self.expire_all(rows)?;
+        Ok(Answer::Buried(gone))
+    }
+
+    /// Whether a row still has something to tell.
+    fn is_told(&self, now: u64, row: &RowRef) -> Result<bool, EngineError> {
+        let Body::Chat(cid, cseq) = row.body else {
+            return Ok(true);
+        };
+        let Some(message) = intact(self.message(cid, cseq))?.flatten() else {
+            return Ok(true);
+        };
+        Ok(match row.sort {
+            Sort::Revoke => matches!(message.fate, Fate::Revoked(_)),
+            _ => !message.is_gone() && !message.is_over(now),
+        })
+    }
+
     /// Takes a row out of the inbox unread, and says so to its sender's questions.
     pub(super) fn expire(&mut self, uid: Uid, seq: Seq, row: RowRef) -> Result<(), EngineError> {
         self.make_room(PER_MESSAGE)?;
-        let key = record::dedupe_key(uid, row.from, &row.id);
-        let entry: Option<Entry> = intact(self.load(&key))?.flatten();
-        if self.inbox_mut(uid)?.expire(seq) {
+        let key = record::dedupe_key(Chat::User(uid), row.from, &row.id);
+        let entry = match row.sort {
+            Sort::C2c => intact(self.entry(&key))?.flatten(),
+            // Of a group's message, others may have it; the others are no messages.
+            _ => None,
+        };
+        let is_message = matches!(row.sort, Sort::C2c | Sort::C2g) && !self.is_revoked(&row)?;
+        if self.inbox_mut(uid)?.expire(seq) && is_message {
             self.done.tally.expired += 1;
             if let Some(mut entry) = entry
                 && entry.seq == seq
             {
                 entry.expired = true;
-                self.batch.put(key, record::encode(&entry)?);
+                self.batch.put(key, record::encode_entry(&entry)?);
             }
         }
         self.remove(uid, seq, &row)
+    }
+
+    /// Whether the message of a row was taken back: then nobody has missed it.
+    fn is_revoked(&self, row: &RowRef) -> Result<bool, EngineError> {
+        let Body::Chat(cid, cseq) = row.body else {
+            return Ok(false);
+        };
+        let message = intact(self.message(cid, cseq))?.flatten();
+        Ok(message.is_some_and(|message| matches!(message.fate, Fate::Revoked(_))))
     }
 
     /// The next entries of a table, from the beginning again after its end.

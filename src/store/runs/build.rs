@@ -8,16 +8,18 @@ use crate::store::EngineError;
 use crate::store::files::{Folder, Handle};
 
 use super::Shelved;
-use super::bloom::{self, Bloom};
-use super::run::{self, Footer, Index, Run};
+use super::block::{self, Press};
+use super::bloom::Bloom;
+use super::index::{Footer, Index};
+use super::run::{self, Run};
+use super::shape::Shape;
 
-/// A block is closed when its entries have so many bytes.
-const BLOCK: usize = 4096;
 /// What is written at once, bytes.
 const WRITE: usize = 1 << 20;
 
 /// A run that is being written, under a name that no open takes for a run.
 pub struct Builder {
+    shape: Shape,
     folder: Arc<dyn Folder>,
     file: Arc<dyn Handle>,
     seed: u64,
@@ -28,17 +30,21 @@ pub struct Builder {
     block: Vec<u8>,
     last: Vec<u8>,
     index: Index,
+    noted: Option<[u64; 2]>,
     hashes: Vec<u64>,
+    press: Option<Press>,
 }
 
 impl Builder {
-    pub(super) fn begin(
+    pub(in crate::store) fn begin(
+        shape: Shape,
         folder: Arc<dyn Folder>,
         store: u64,
         run: u64,
     ) -> Result<Builder, EngineError> {
         let file = folder.create(&run::unfinished_name_of(run))?;
         Ok(Builder {
+            shape,
             folder,
             file,
             seed: run::seed(store, run),
@@ -52,7 +58,9 @@ impl Builder {
             block: Vec::new(),
             last: Vec::new(),
             index: Index::default(),
+            noted: None,
             hashes: Vec::new(),
+            press: shape.compress.then(Press::default),
         })
     }
 
@@ -63,12 +71,12 @@ impl Builder {
                 .push(key, self.written + self.buffer.len() as u64);
             self.last.clear();
         }
-        run::write_entry(&mut self.block, &self.last, key, value);
+        block::write_entry(&mut self.block, &self.last, key, value);
         self.last.clear();
         self.last.extend_from_slice(key);
-        self.hashes.push(bloom::hash(key));
+        self.shape.note(key, &mut self.noted, &mut self.hashes);
         self.shelved.entries += 1;
-        if self.block.len() >= BLOCK {
+        if self.block.len() >= self.shape.block {
             self.close_block();
         }
         if self.buffer.len() >= WRITE {
@@ -78,7 +86,15 @@ impl Builder {
     }
 
     /// Ends the run: it is on the disk under its name.
-    pub fn finish(mut self) -> Result<Run, EngineError> {
+    pub fn finish(self) -> Result<Run, EngineError> {
+        let folder = self.folder.clone();
+        let run = self.close()?;
+        folder.sync()?;
+        Ok(run)
+    }
+
+    /// Ends the run: it is on the disk, under its name when the folder is synced.
+    pub(in crate::store) fn close(mut self) -> Result<Run, EngineError> {
         if !self.block.is_empty() {
             self.close_block();
         }
@@ -94,30 +110,30 @@ impl Builder {
         };
         self.buffer.extend_from_slice(&index);
         self.buffer.extend_from_slice(bloom.bytes());
-        self.buffer.extend_from_slice(&footer.to_bytes(self.seed));
+        self.buffer
+            .extend_from_slice(&footer.to_bytes(&self.shape, self.seed));
         self.write_out()?;
         self.file.sync()?;
         let run = self.shelved.run;
         let name = run::name_of(run);
         self.folder.rename(&run::unfinished_name_of(run), &name)?;
-        self.folder.sync()?;
         self.shelved.bytes = self.written;
-        let path = self.folder.path(&name);
-        let (index, file) = (self.index, self.file);
-        Ok(Run::new(
-            file,
-            path,
-            self.seed,
-            self.shelved,
-            index,
+        Ok(Run {
+            shape: self.shape,
+            path: self.folder.path(&name),
+            file: self.file,
+            seed: self.seed,
+            shelved: self.shelved,
+            index: self.index,
             index_at,
             bloom,
-        ))
+        })
     }
 
     fn close_block(&mut self) {
         let at = self.written + self.buffer.len() as u64;
-        run::write_block(&mut self.buffer, &self.block, self.seed, at);
+        let press = self.press.as_mut();
+        block::write(&mut self.buffer, &self.block, press, self.seed, at);
         self.block.clear();
     }
 

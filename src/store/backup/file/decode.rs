@@ -91,7 +91,7 @@ impl<R: Read> Decoder<R> {
             return Err(Damage::Format(format));
         }
         // The tables are the same: what is restored gets a log by itself.
-        if ![record::LAYOUT, record::LAYOUT_BEFORE_LOG].contains(&layout) {
+        if layout != record::LAYOUT && !record::LAYOUTS_BEFORE.contains(&layout) {
             return Err(Damage::Layout(layout));
         }
         decoder.header = Header {

@@ -1,0 +1,2 @@
+/** What somebody wrote cannot be meant; the message says why, in words for people. */
+export class Mistake extends Error {}

@@ -1,0 +1,157 @@
+//! How users stand to each other, as the commits see it.
+
+use std::sync::Arc;
+
+use crate::id::Uid;
+use crate::machine::contact::{self, Refused, Relation, Told as Outcome};
+use crate::message::chat::Chat;
+use crate::message::contact::{ContactOrder, TEXT_MAX};
+use crate::message::notice::About;
+use crate::message::{Answer, Refusal, Unwanted};
+
+use super::rows::Told;
+use super::{EngineError, Ledger, PER_MESSAGE, Sort, record};
+
+impl Ledger {
+    /// How one user stands to another.
+    pub(super) fn relation(&mut self, of: Uid, to: Uid) -> Result<&Relation, EngineError> {
+        if !self.book.relations.contains_key(&(of, to)) {
+            let found = self.load(&record::relation_key(of, to))?;
+            let relation = found.unwrap_or_default();
+            self.book.relations.insert((of, to), relation);
+        }
+        Ok(self.book.relations.entry((of, to)).or_default())
+    }
+
+    /// Whether a user takes what another sends.
+    pub(super) fn takes(
+        &mut self,
+        to: Uid,
+        from: Uid,
+    ) -> Result<Result<(), Unwanted>, EngineError> {
+        let required = self.policy.people.contacts_required;
+        Ok(self.relation(to, from)?.takes(required))
+    }
+
+    /// Whether a signal may pass.
+    pub(super) fn permit(&mut self, from: Uid, to: Uid) -> Result<Answer, EngineError> {
+        if from == to {
+            return Ok(Answer::Done);
+        }
+        Ok(match self.takes(to, from)? {
+            Ok(()) => Answer::Done,
+            Err(why) => Answer::Refused(Refusal::Unwanted(why)),
+        })
+    }
+
+    /// Carries out what a user orders about another.
+    pub(super) fn contact(
+        &mut self,
+        now: u64,
+        uid: Uid,
+        other: Uid,
+        order: &ContactOrder,
+    ) -> Result<Answer, EngineError> {
+        if uid == other {
+            return Ok(Answer::Refused(Refusal::Senseless(
+                "nobody is their own contact",
+            )));
+        }
+        if let ContactOrder::Ask { text: Some(text) } = order
+            && text.len() > TEXT_MAX
+        {
+            return Ok(Answer::Refused(Refusal::Senseless(
+                "text is longer than 512 bytes",
+            )));
+        }
+        let (mut mine, mut theirs) = (
+            self.relation(uid, other)?.clone(),
+            self.relation(other, uid)?.clone(),
+        );
+        let (was_mine, was_theirs) = (mine.clone(), theirs.clone());
+        let outcome = match contact::order(&mut mine, &mut theirs, order, now) {
+            Ok(outcome) => outcome,
+            Err(refused) => {
+                let refusal = match refused {
+                    Refused::Unwanted(why) => Refusal::Unwanted(why),
+                    Refused::NotAsked => Refusal::Missing("this user has not asked"),
+                    Refused::Oneself => Refusal::Senseless("nobody is their own contact"),
+                };
+                return Ok(Answer::Refused(refusal));
+            }
+        };
+        for (of, before, after) in [(uid, &was_mine, &mine), (other, &was_theirs, &theirs)] {
+            if before.is_empty() && !after.is_empty() && self.has_many_relations(of)? {
+                return Ok(Answer::Refused(Refusal::Forbidden(
+                    "one of the two has as many contacts and blocks as may be",
+                )));
+            }
+        }
+        if outcome.is_some() {
+            self.chat_between(uid, other, now)?;
+            self.inbox(uid)?;
+            self.inbox(other)?;
+        }
+        self.make_room(PER_MESSAGE)?;
+        for ((of, to), before, after) in [
+            ((uid, other), was_mine, &mine),
+            ((other, uid), was_theirs, &theirs),
+        ] {
+            if before == *after {
+                continue;
+            }
+            let key = record::relation_key(of, to);
+            match after.is_empty() {
+                true => self.batch.delete(key),
+                false => self.batch.put(key, record::encode(after)?),
+            }
+            self.book.relations.insert((of, to), after.clone());
+        }
+        if let Some(outcome) = outcome {
+            let about = match outcome {
+                Outcome::Requested => About::ContactRequested(mine.text.clone()),
+                Outcome::Confirmed => About::ContactConfirmed,
+            };
+            self.notice_to_user(now, uid, other, &about)?;
+        }
+        Ok(Answer::Contact(mine.view(other)))
+    }
+
+    /// Tells a user, and the devices of whoever did it, something about the conversation of the two, which is there. The
+    /// caller has made room for a message.
+    pub(super) fn notice_to_user(
+        &mut self,
+        now: u64,
+        from: Uid,
+        to: Uid,
+        about: &About,
+    ) -> Result<(), EngineError> {
+        let cid = self.chat_between(from, to, now)?;
+        let message = self.notice(now, cid, from, Chat::User(to), about)?;
+        let told = Told::message(cid, Arc::new(message), Sort::Notice);
+        let bounds = self.policy.bounds;
+        let appended = self.inbox_mut(to)?.push(&bounds);
+        self.put_row(to, &told, appended)?;
+        match from == to {
+            true => Ok(()),
+            false => self.carry(from, None, &told),
+        }
+    }
+
+    /// Whether a user has as many contacts and blocks as may be.
+    fn has_many_relations(&mut self, uid: Uid) -> Result<bool, EngineError> {
+        // The scan does not see the batch at hand.
+        self.apply()?;
+        let most = self.policy.people.max_contacts;
+        let mut relations = 0;
+        self.engine.scan(
+            &record::relation_key(uid, Uid(0)),
+            &record::relation_key(uid, Uid(u64::MAX)),
+            &mut |_, _| {
+                relations += 1;
+                relations < most
+            },
+        )?;
+        Ok(relations >= most)
+    }
+}

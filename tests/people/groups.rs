@@ -1,0 +1,156 @@
+//! Groups: who gets what is said in one.
+
+use serde_json::{Value, json};
+
+use super::support::{ALICE, BOB, CAROL, ONCE, Server};
+use super::town::{ask, found, heard, hears, is_told, name, send_c2g, takes_c2g};
+
+const DAVE: u64 = 7;
+
+#[tokio::test]
+async fn a_message_to_a_group_goes_through_the_six_frames_and_its_author_hears_the_count() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let mut carol = server.login(CAROL, "c-phone").await;
+    let gid = found(&server, ALICE, &[BOB, CAROL]).await;
+    send_c2g(&mut alice, "m1", &gid).await;
+    let accepted = hears(&mut alice, "C2G_SERVER_ACK", "m1").await;
+    assert_eq!(accepted.str("to"), gid);
+    for reader in [&mut bob, &mut carol] {
+        let message = takes_c2g(reader, "m1").await;
+        assert_eq!(
+            (message.str("from"), message.str("to")),
+            (name(ALICE), gid.clone())
+        );
+        assert_eq!(message.num("cseq"), accepted.num("cseq"));
+    }
+    let mut counts = Vec::new();
+    while counts.last() != Some(&2) {
+        let told = hears(&mut alice, "C2G_DELIVERED", "m1").await;
+        assert_eq!(told.str("from"), gid);
+        counts.push(told.num("count"));
+    }
+    assert!(counts.is_sorted(), "{counts:?}");
+    let path = format!("/v1/conversations/c2g/{gid}/messages/m1/receipts");
+    let receipts = ask(&server, ALICE, "GET", &path, Value::Null)
+        .await
+        .payload();
+    let delivered = |uid: u64| {
+        let of = receipts["members"].as_array().unwrap().iter();
+        of.filter(|member| member["uid"] == name(uid))
+            .all(|member| member["delivered"] == true)
+    };
+    assert!(delivered(BOB) && delivered(CAROL), "{receipts}");
+}
+
+#[tokio::test]
+async fn whoever_is_invited_hears_what_comes_from_then_on() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut dave = server.login(DAVE, "d-phone").await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    send_c2g(&mut alice, "before", &gid).await;
+    hears(&mut alice, "C2G_SERVER_ACK", "before").await;
+    let body = json!({"uids": [name(DAVE)]});
+    let invited = ask(
+        &server,
+        ALICE,
+        "POST",
+        &format!("/v1/groups/{gid}/members"),
+        body,
+    )
+    .await;
+    assert_eq!(invited.payload()["added"], json!([name(DAVE)]));
+    let told = is_told(&mut dave, "group_joined").await;
+    assert_eq!(told.json("payload")["group"], gid);
+    send_c2g(&mut alice, "after", &gid).await;
+    takes_c2g(&mut dave, "after").await;
+    assert!(heard(&mut dave, "C2G").await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_has_left_hears_nothing_more_and_may_say_nothing() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    let left = ask(
+        &server,
+        BOB,
+        "POST",
+        &format!("/v1/groups/{gid}/leave"),
+        Value::Null,
+    )
+    .await;
+    left.payload();
+    is_told(&mut alice, "group_left").await;
+    send_c2g(&mut alice, "m1", &gid).await;
+    hears(&mut alice, "C2G_SERVER_ACK", "m1").await;
+    assert!(heard(&mut bob, "C2G").await.is_empty());
+    send_c2g(&mut bob, "m2", &gid).await;
+    assert!(bob.error(403).await.is_about("m2"));
+}
+
+#[tokio::test]
+async fn whoever_is_removed_in_mid_burst_gets_nothing_above_the_place_of_the_removal() {
+    let server = Server::start(&[ONCE, "device.deliver_window=1000"]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let mut carol = server.login(CAROL, "c-phone").await;
+    let gid = found(&server, ALICE, &[BOB, CAROL]).await;
+    let burst = async {
+        for at in 0..200 {
+            send_c2g(&mut alice, &format!("m{at}"), &gid).await;
+        }
+        for at in 0..200 {
+            hears(&mut alice, "C2G_SERVER_ACK", &format!("m{at}")).await;
+        }
+    };
+    let path = format!("/v1/groups/{gid}/members/{}", name(BOB));
+    let removal = async {
+        // In the middle, as a reader sees it.
+        takes_c2g(&mut carol, "m20").await;
+        ask(&server, ALICE, "DELETE", &path, Value::Null)
+            .await
+            .payload();
+        is_told(&mut carol, "group_removed").await.num("cseq")
+    };
+    let ((), place) = tokio::join!(burst, removal);
+    let mut got = heard(&mut bob, "C2G").await;
+    bob.leave().await;
+    let mut again = server.login(BOB, "b-phone").await;
+    got.extend(heard(&mut again, "C2G").await);
+    got.extend(
+        again
+            .sync(0, 100)
+            .await
+            .frames("messages")
+            .into_iter()
+            .filter(|row| row.is("C2G")),
+    );
+    assert!(!got.is_empty());
+    for frame in got {
+        assert!(frame.num("cseq") < place, "above {place}: {frame:?}");
+    }
+    let path = format!("/v1/conversations/c2g/{gid}/messages");
+    let read = ask(&server, BOB, "GET", &path, Value::Null).await;
+    assert_eq!(read.refusal(403), 403);
+}
+
+#[tokio::test]
+async fn a_group_that_is_dissolved_tells_its_members_and_takes_nothing_more() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    let path = format!("/v1/groups/{gid}");
+    let bobs = ask(&server, BOB, "DELETE", &path, Value::Null).await;
+    assert_eq!(bobs.refusal(403), 403);
+    ask(&server, ALICE, "DELETE", &path, Value::Null)
+        .await
+        .payload();
+    is_told(&mut bob, "group_dissolved").await;
+    send_c2g(&mut alice, "m1", &gid).await;
+    assert!(alice.error(403).await.is_about("m1"));
+}
