@@ -32,7 +32,8 @@ pub(super) fn chats(
         if let Some(conversation) = history::conversation(engine, cid)?
             && before.is_none_or(|before| conversation.updated_ms() < before)
         {
-            found.push((Reverse(conversation.updated_ms()), cid));
+            // Of one millisecond, the conversation that began last.
+            found.push((Reverse(conversation.updated_ms()), Reverse(cid)));
         }
     }
     found.sort_unstable();
@@ -41,7 +42,7 @@ pub(super) fn chats(
         ..Chats::default()
     };
     let mut bytes = 0;
-    for (Reverse(updated_ms), cid) in found {
+    for (Reverse(updated_ms), Reverse(cid)) in found {
         let is_new_time = chats
             .chats
             .last()
