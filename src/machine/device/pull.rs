@@ -18,18 +18,21 @@ impl Device {
         if self.phase != Phase::Live {
             return;
         }
-        for row in &rows {
-            // However long it has to wait for its turn.
-            if row.what == What::Revoke {
-                self.bury_copies(row);
-            }
-        }
+        let revokes: Vec<Row> = rows
+            .iter()
+            .filter(|row| row.what == What::Revoke)
+            .cloned()
+            .collect();
         for row in rows {
             self.skip_known();
             if self.pulling.is_none() && row.seq == self.next && self.has_credit() {
                 self.next += 1;
                 self.start(Walk::Row(row));
             }
+        }
+        // However long they have to wait for their own turn.
+        for revoke in &revokes {
+            self.bury_copies(revoke);
         }
         self.fill();
     }
