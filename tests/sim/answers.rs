@@ -214,7 +214,8 @@ impl Book {
             }
             (State::Accepted, None) => !after,
             (State::Delivered, Some(entry)) => !after || delivered(entry),
-            (State::Expired, Some(entry)) => !after || expired(entry),
+            // What was taken back in the same batch may have been acknowledged there, too late to count.
+            (State::Expired, Some(entry)) => !after || expired(entry) || entry.revoked,
             (State::Delivered | State::Expired, None) => !after,
             (State::Revoked, _) => {
                 let said = self.annals.named(name.0, name.1, &name.2);

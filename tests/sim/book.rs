@@ -236,8 +236,15 @@ impl Book {
                 let name = (*chat, by.uid, amendment.id().clone());
                 let said = self.annals.named(name.0, name.1, &name.2);
                 let revoked = said.is_some_and(|said| said.revoked.is_some());
-                if let Some(entry) = self.entries.get_mut(&name) {
-                    entry.revoked |= revoked;
+                if let Some(known) = self.entries.get_mut(&name) {
+                    known.revoked |= revoked;
+                    // It may have come again, and been taken back at once.
+                    if let Some(found) = entry(disk, &name)?.filter(|_| revoked)
+                        && found.seq > known.seq
+                    {
+                        (known.seq, known.server_ts) = (found.seq, found.server_ts);
+                        (known.expired, known.revoked) = (found.expired, found.revoked);
+                    }
                 }
             }
         }

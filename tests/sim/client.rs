@@ -94,7 +94,7 @@ pub struct Client {
     /// How far it has read, by the server's word.
     pub read: BTreeMap<Chat, Seq>,
     /// What was told of messages.
-    pub told: BTreeMap<(Chat, Uid, MsgId, Seq), Seq>,
+    pub told: BTreeMap<(Chat, Uid, MsgId, Seq), (Seq, u64)>,
     /// What was received, by its place, with the time of its acceptance; the promise is about this.
     pub seen: BTreeMap<(Chat, Uid, MsgId), (Seq, u64)>,
     /// Every place that something was received from.
@@ -377,8 +377,9 @@ impl Client {
                 What::Message | What::Copy => None,
             };
             if let Some(what) = what {
-                if let Some(before) = self.told.insert(what, seq)
+                if let Some((before, since)) = self.told.insert(what, (seq, row.since))
                     && before != seq
+                    && row.since.abs_diff(since) < self.conditions.dedupe_ms
                 {
                     return Err(format!("rows {before} and {seq} tell the same"));
                 }

@@ -150,9 +150,9 @@ impl Client {
         let change = change.ok_or_else(|| format!("{amendment:?} was not asked for"))?;
         match change.made.replace(at) {
             // An id that was forgotten may be that of another message.
-            Some(before) if before != at && at < accepted_at + dedupe_ms => Err(format!(
-                "{amendment:?} was made at {before}, and then at {at}"
-            )),
+            Some(before) if before != at && at < before.min(accepted_at) + dedupe_ms => Err(
+                format!("{amendment:?} was made at {before}, and then at {at}"),
+            ),
             _ => Ok(()),
         }
     }
