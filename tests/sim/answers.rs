@@ -124,11 +124,10 @@ impl Book {
         let (_, most) = self.have(to, from, id);
         count <= most
             && match state {
+                // It may have come anew later in the same batch.
                 State::Unknown => {
-                    said.message
-                        .server_ts
-                        .saturating_add(self.policy.dedupe_ms())
-                        <= now
+                    let accepted_at = said.message.server_ts;
+                    accepted_at == now || accepted_at.saturating_add(self.policy.dedupe_ms()) <= now
                 }
                 // It may have been taken back later in the same batch.
                 State::Accepted => true,
