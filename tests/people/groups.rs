@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{ALICE, BOB, CAROL, ONCE, Server};
-use super::town::{ask, found, heard, hears, is_told, name, send_c2g, takes_c2g};
+use super::town::{ask, found, heard, hears, history, is_told, name, send_c2g, takes_c2g};
 
 const DAVE: u64 = 7;
 
@@ -153,4 +153,32 @@ async fn a_group_that_is_dissolved_tells_its_members_and_takes_nothing_more() {
     is_told(&mut bob, "group_dissolved").await;
     send_c2g(&mut alice, "m1", &gid).await;
     assert!(alice.error(403).await.is_about("m1"));
+}
+
+#[tokio::test]
+async fn a_notice_in_the_history_is_the_same_over_both_doors_and_names_nobody_by_number() {
+    let server = Server::start(&[]).await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let asked = format!(r#"{{"id":"h","type":"C2G_HISTORY","to":"{gid}","after":0,"limit":9}}"#);
+    bob.send(asked).await;
+    let page = hears(&mut bob, "C2G_HISTORY_PAGE", "h").await;
+    let over_frames = page.json("messages");
+    let over_rest = history(&server, BOB, &format!("c2g/{gid}")).await;
+    assert_eq!(Value::Array(over_rest.clone()), over_frames);
+    let founding = &over_rest[0];
+    assert_eq!(
+        (&founding["type"], &founding["from"], &founding["to"]),
+        (&json!("S2C"), &json!(name(ALICE)), &json!(gid))
+    );
+    let said = json!({
+        "msg_type": "group_created",
+        "group": gid,
+        "name": "Hikers",
+        "uids": [name(ALICE), name(BOB)],
+    });
+    assert_eq!(founding["payload"], said);
+    let path = format!("/v1/conversations/c2g/{gid}");
+    let listed = ask(&server, BOB, "GET", &path, Value::Null).await.payload();
+    assert_eq!(listed["last"]["payload"], said);
 }

@@ -63,7 +63,7 @@ pub(super) async fn list(
         return Err(unexpected().into());
     };
     let entries = found.chats.iter();
-    let conversations = entries.map(|listed| Conversation::of(listed, uid, &state));
+    let conversations = entries.map(|listed| Conversation::of(listed, &state));
     success(Conversations {
         conversations: conversations.collect::<Result<_, _>>()?,
         next: found.next,
@@ -93,7 +93,7 @@ pub(super) async fn one(
         return Err(unexpected().into());
     };
     let listed = found.ok_or_else(|| ask::nobody("nothing was said in this conversation"))?;
-    success(Conversation::of(&listed, uid, &state)?)
+    success(Conversation::of(&listed, &state)?)
 }
 
 /// Which part of a conversation is wanted.
@@ -142,11 +142,10 @@ pub(super) async fn history(
     asked: Asked<Part>,
     state: web::Data<AppState>,
 ) -> Reply {
-    let uid = caller.uid()?;
     let standing = standing(caller, &path, &state).await?;
     let found = part(&standing, &asked.0, &state).await?;
     let messages = found.messages.iter();
-    let messages = messages.filter_map(|message| MessageView::of(message, uid, &state).transpose());
+    let messages = messages.filter_map(|message| MessageView::of(message, &state).transpose());
     success(Messages {
         messages: messages.collect::<Result<_, _>>()?,
         next: found.next,

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::http::state::AppState;
-use crate::id::Uid;
 use crate::message::chat::{Chat, Listed};
+use crate::message::notice::About;
 use crate::message::{Fate, Fault, Kind, Message};
 
 use super::answer::unexpected;
@@ -20,9 +20,9 @@ pub(super) struct MessageView {
     /// `C2C`, `C2G`, or `S2C` for a notice of the server about the conversation.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Its author; of a notice, who has done it, or nothing.
+    /// Its author; of a notice, who has done it.
     from: String,
-    /// Its reader, or the group.
+    /// The user it was sent to, or the group.
     to: String,
     /// As it was sent or last changed; `null` if it was taken back.
     #[schema(value_type = Anything)]
@@ -50,12 +50,8 @@ pub(super) struct MessageView {
 }
 
 impl MessageView {
-    /// A message as this reader sees it; none if its time is over.
-    pub(super) fn of(
-        message: &Message,
-        reader: Uid,
-        state: &AppState,
-    ) -> Result<Option<MessageView>, Fault> {
+    /// A message as its readers see it; none if its time is over.
+    pub(super) fn of(message: &Message, state: &AppState) -> Result<Option<MessageView>, Fault> {
         let is_over = message.is_over(state.services.clock.now_ms());
         if is_over || message.fate == Fate::Expired {
             return Ok(None);
@@ -65,15 +61,16 @@ impl MessageView {
             Fate::Revoked(at) => (None, Some(at)),
             Fate::Whole | Fate::Expired => (None, None),
         };
-        let payload = match revoked_at {
-            Some(_) => None,
-            None => Some(raw(&message.payload)?),
+        let payload = match (revoked_at, message.kind) {
+            (Some(_), _) => None,
+            (None, Kind::Words) => Some(raw(message.payload.to_string())?),
+            (None, Kind::Notice) => Some(raw(notice(message, state))?),
         };
         Ok(Some(MessageView {
             id: message.id.to_string(),
             kind: message.name(),
-            from: author(message, state),
-            to: addressee(message, reader, state),
+            from: state.hashids.encode(message.from),
+            to: name(message.to, state),
             payload,
             created_at: message.created_at,
             server_ts: message.server_ts,
@@ -124,14 +121,10 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation as this reader sees it.
-    pub(super) fn of(
-        listed: &Listed,
-        reader: Uid,
-        state: &AppState,
-    ) -> Result<Conversation, Fault> {
+    /// A conversation as the one whose list it stands in sees it.
+    pub(super) fn of(listed: &Listed, state: &AppState) -> Result<Conversation, Fault> {
         let last = listed.last.as_deref();
-        let last = last.map(|message| MessageView::of(message, reader, state));
+        let last = last.map(|message| MessageView::of(message, state));
         Ok(Conversation {
             kind: listed.chat.name(),
             to: name(listed.chat, state),
@@ -157,22 +150,19 @@ pub(super) fn name(chat: Chat, state: &AppState) -> String {
     }
 }
 
-fn author(message: &Message, state: &AppState) -> String {
-    match (message.kind, message.from) {
-        (Kind::Notice, Uid(0)) => String::new(),
-        (_, from) => state.hashids.encode(from),
-    }
+/// What a stored notice says, with the names of users in place of their numbers.
+fn notice(message: &Message, state: &AppState) -> String {
+    let Some(about) = About::of(&message.payload) else {
+        return "{}".to_string();
+    };
+    let group = message.to.group();
+    let group = group.map(|gid| state.hashids.encode_group(gid));
+    let shown = about.shown(group.as_deref(), |uid| state.hashids.encode(uid));
+    shown.to_string()
 }
 
-fn addressee(message: &Message, reader: Uid, state: &AppState) -> String {
-    match (message.kind, message.to) {
-        (Kind::Notice, Chat::User(_)) => state.hashids.encode(reader),
-        (_, to) => name(to, state),
-    }
-}
-
-fn raw(payload: &str) -> Result<Box<RawValue>, Fault> {
-    serde_json::from_str(payload).map_err(|error| {
+fn raw(payload: String) -> Result<Box<RawValue>, Fault> {
+    RawValue::from_string(payload).map_err(|error| {
         log::error!("the payload of a message is not JSON: {error}");
         unexpected()
     })
