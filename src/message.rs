@@ -94,11 +94,6 @@ impl Message {
     pub fn is_over(&self, now: u64) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
-
-    /// About how much memory or frame it takes besides a fixed part, bytes.
-    pub fn bytes(&self) -> usize {
-        self.payload.len()
-    }
 }
 
 /// What a row of an inbox tells its reader.

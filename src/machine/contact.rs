@@ -26,8 +26,6 @@ pub enum Refused {
     Unwanted(Unwanted),
     /// The other has not asked.
     NotAsked,
-    /// Nobody is their own contact.
-    Oneself,
 }
 
 /// What the other hears of an order.

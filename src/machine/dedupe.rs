@@ -20,6 +20,20 @@ pub struct Entry {
     pub revoked: bool,
 }
 
+impl Entry {
+    /// One that is accepted now.
+    pub fn new(seq: Seq, digest: Digest, now: u64, cseq: Seq) -> Entry {
+        Entry {
+            seq,
+            digest,
+            server_ts: now,
+            expired: false,
+            cseq,
+            revoked: false,
+        }
+    }
+}
+
 /// The judgement on a message that comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

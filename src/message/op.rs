@@ -216,6 +216,20 @@ pub struct Accepted {
     pub repeat: bool,
 }
 
+impl Accepted {
+    /// One that is accepted now, for the first time.
+    pub fn new(seq: Seq, cseq: Seq, now: u64) -> Accepted {
+        Accepted {
+            seq,
+            cseq,
+            server_ts: now,
+            state: State::Accepted,
+            count: 0,
+            repeat: false,
+        }
+    }
+}
+
 /// Why the committer would not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {

@@ -19,7 +19,9 @@ mod layout;
 mod lists;
 pub mod look;
 mod news;
+mod notices;
 mod page;
+mod participant;
 mod rows;
 mod sweep;
 
@@ -28,7 +30,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::id::{Did, Seq, Uid};
+use crate::id::{Cid, Did, Seq, Uid};
 use crate::machine::access::Access;
 use crate::machine::dedupe::{self, Entry};
 use crate::machine::inbox::{Arrival, Bounds, Inbox};
@@ -132,7 +134,7 @@ pub struct Ledger {
     /// Conversations, members and relations in memory.
     book: Book,
     /// How many members have messages of groups, as the batch at hand has changed it.
-    counted_news: BTreeMap<(crate::id::Cid, Seq), Counted>,
+    counted_news: BTreeMap<(Cid, Seq), Counted>,
     /// Whom to tell what happens, if anybody.
     hooks: Option<Hooks>,
     events: hooks::Queue,

@@ -426,13 +426,6 @@ impl Json {
         out.push('}');
     }
 
-    /// A conversation in somebody's list, as in a page of them.
-    pub fn encode_listed(&mut self, listed: &Listed) -> String {
-        let mut out = String::new();
-        self.listed(&mut out, listed);
-        out
-    }
-
     /// A message as in a page of its conversation.
     pub fn encode_message(&mut self, message: &Message) -> String {
         let mut out = String::with_capacity(message.payload.len() + SMALL_FRAME);

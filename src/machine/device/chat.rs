@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::code::Code;
-use crate::id::{MsgId, Seq};
+use crate::id::{MsgId, Seq, Uid};
 use crate::machine::sent::Item;
 use crate::message::chat::{Amendment, Chat, Standing};
 use crate::message::look::{Found, Look};
@@ -303,12 +303,7 @@ impl Device {
     }
 
     /// Who of those that were asked for is online.
-    pub fn present(
-        &mut self,
-        epoch: Epoch,
-        id: Option<MsgId>,
-        of: Vec<(crate::id::Uid, Presence)>,
-    ) {
+    pub fn present(&mut self, epoch: Epoch, id: Option<MsgId>, of: Vec<(Uid, Presence)>) {
         self.answer_query(epoch, Event::PresenceIs { id, of });
     }
 

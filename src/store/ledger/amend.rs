@@ -132,14 +132,7 @@ impl Ledger {
         };
         let value = record::encode_long(&message, message.payload.len())?;
         self.batch.put(record::history_key(cid, of.cseq), value);
-        let entry = Entry {
-            seq: 0,
-            digest,
-            server_ts: now,
-            expired: false,
-            cseq: of.cseq,
-            revoked: false,
-        };
+        let entry = Entry::new(0, digest, now, of.cseq);
         self.write_entry(key, &entry, is_known)?;
         let told = Told {
             cid,

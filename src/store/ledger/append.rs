@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::id::{Cid, Uid};
 use crate::machine::dedupe::{self, Entry, Verdict};
+use crate::machine::group::NO_MEMBER;
 use crate::message::chat::Chat;
 use crate::message::hook::Reason;
 use crate::message::{Accepted, Answer, Append, Fate, Kind, Message, Refusal, State};
@@ -84,14 +85,7 @@ impl Ledger {
         };
         let seq = appended.seq;
         let message = Arc::new(self.write_message(now, append, cid)?);
-        let entry = Entry {
-            seq,
-            digest: append.digest,
-            server_ts: now,
-            expired: false,
-            cseq: message.cseq,
-            revoked: false,
-        };
+        let entry = Entry::new(seq, append.digest, now, message.cseq);
         self.write_entry(key, &entry, is_known)?;
         let told = Told::message(cid, message, Sort::C2c);
         let cseq = told.message.cseq;
@@ -104,14 +98,7 @@ impl Ledger {
         if from != to {
             self.carry(from, append.did.as_ref(), &told)?;
         }
-        Ok(Ok(Accepted {
-            seq,
-            cseq,
-            server_ts: now,
-            state: State::Accepted,
-            count: 0,
-            repeat: false,
-        }))
+        Ok(Ok(Accepted::new(seq, cseq, now)))
     }
 
     fn append_to_group(
@@ -128,34 +115,20 @@ impl Ledger {
         };
         let may = match self.conversation(gid)?.and_then(|c| c.group()) {
             Some(group) => group.may_send(&member, now),
-            None => Err(crate::machine::group::NO_MEMBER),
+            None => Err(NO_MEMBER),
         };
         if let Err(why) = may {
             return Ok(Err(Refusal::Forbidden(why)));
         }
         self.make_room(PER_MESSAGE)?;
         let message = Arc::new(self.write_message(now, append, gid)?);
-        let entry = Entry {
-            seq: 0,
-            digest: append.digest,
-            server_ts: now,
-            expired: false,
-            cseq: message.cseq,
-            revoked: false,
-        };
+        let entry = Entry::new(0, append.digest, now, message.cseq);
         self.write_entry(key, &entry, is_known)?;
         let told = Told::message(gid, message, Sort::C2g);
         let cseq = told.message.cseq;
         self.hook_accepted(&told.message)?;
         self.tell_members(told, Some((append.from, append.did.clone())))?;
-        Ok(Ok(Accepted {
-            seq: 0,
-            cseq,
-            server_ts: now,
-            state: State::Accepted,
-            count: 0,
-            repeat: false,
-        }))
+        Ok(Ok(Accepted::new(0, cseq, now)))
     }
 
     /// Writes the message at the next place of its conversation, which is there.

@@ -8,12 +8,12 @@ use crate::id::{Cid, Seq, Uid};
 use crate::machine::contact::Relation;
 use crate::machine::conversation::{Conversation, Parties};
 use crate::machine::group::{Member, NO_MEMBER};
-use crate::message::chat::{By, Chat, Standing};
+use crate::message::chat::{Chat, Standing};
 use crate::message::{Answer, Message, Refusal};
 
 use super::fanout::Task;
 use super::lists::A_PAIR;
-use super::{Batch, EngineError, Ledger, News, record};
+use super::{Batch, EngineError, Ledger, record};
 
 /// Conversations, pairs and relations kept in memory between commits, of each.
 const CACHED: usize = 50_000;
@@ -205,82 +205,6 @@ impl Ledger {
             head,
             read,
         }))
-    }
-
-    /// Somebody has read a conversation up to there.
-    pub(super) fn mark_read(
-        &mut self,
-        now: u64,
-        by: &By,
-        chat: Chat,
-        up_to: Seq,
-    ) -> Result<Answer, EngineError> {
-        let uid = by.uid;
-        let cid = match self.chat_of(uid, chat)? {
-            Ok(Some(cid)) => cid,
-            Ok(None) => return Ok(Answer::Read(0)),
-            Err(refusal) => return Ok(Answer::Refused(refusal)),
-        };
-        let head = self.conversation(cid)?.map_or(0, Conversation::head);
-        self.make_room(1)?;
-        let up_to = up_to.min(head);
-        let (moved, read) = match chat {
-            Chat::User(_) => {
-                let place = self.conversation_mut(cid)?.place_mut(uid);
-                place.map_or((false, 0), |place| (place.mark(up_to), place.read()))
-            }
-            Chat::Group(_) => {
-                let place = &mut self.member_mut(cid, uid)?.place;
-                (place.mark(up_to), place.read())
-            }
-        };
-        if moved {
-            self.hook_read(now, uid, chat, read)?;
-            self.done.news.push(News::Read {
-                chat,
-                by: by.clone(),
-                up_to: read,
-                server_ts: now,
-            });
-        }
-        Ok(Answer::Read(read))
-    }
-
-    /// Somebody writes: told to whom it concerns, and kept nowhere.
-    pub(super) fn typing(
-        &mut self,
-        now: u64,
-        from: Uid,
-        chat: Chat,
-    ) -> Result<Answer, EngineError> {
-        let readers = match chat {
-            Chat::User(to) if self.takes(to, from)?.is_ok() => vec![to],
-            // Whoever is blocked does not learn it this way.
-            Chat::User(_) => Vec::new(),
-            Chat::Group(gid) => {
-                let member = match self.member_in(gid, from)? {
-                    Ok(member) => member.clone(),
-                    Err(refusal) => return Ok(Answer::Refused(refusal)),
-                };
-                let most = self.policy.people.typing_members;
-                let group = self.conversation(gid)?.and_then(|c| c.group());
-                let told = group.is_some_and(|group| {
-                    group.members <= most && group.may_send(&member, now).is_ok()
-                });
-                match told {
-                    true => self.members_but(gid, from)?,
-                    false => Vec::new(),
-                }
-            }
-        };
-        if !readers.is_empty() {
-            self.done.news.push(News::Typing {
-                readers,
-                from,
-                chat,
-            });
-        }
-        Ok(Answer::Done)
     }
 
     /// The roster of a group; empty if there is no such group.

@@ -1,16 +1,12 @@
 //! How users stand to each other, as the commits see it.
 
-use std::sync::Arc;
-
 use crate::id::Uid;
 use crate::machine::contact::{self, Refused, Relation, Told as Outcome};
-use crate::message::chat::Chat;
 use crate::message::contact::{ContactOrder, TEXT_MAX};
 use crate::message::notice::About;
 use crate::message::{Answer, Refusal, Unwanted};
 
-use super::rows::Told;
-use super::{EngineError, Ledger, PER_MESSAGE, Sort, record};
+use super::{EngineError, Ledger, PER_MESSAGE, record};
 
 impl Ledger {
     /// How one user stands to another.
@@ -75,7 +71,6 @@ impl Ledger {
                 let refusal = match refused {
                     Refused::Unwanted(why) => Refusal::Unwanted(why),
                     Refused::NotAsked => Refusal::Missing("this user has not asked"),
-                    Refused::Oneself => Refusal::Senseless("nobody is their own contact"),
                 };
                 return Ok(Answer::Refused(refusal));
             }
@@ -115,27 +110,6 @@ impl Ledger {
             self.notice_to_user(now, uid, other, &about)?;
         }
         Ok(Answer::Contact(mine.view(other)))
-    }
-
-    /// Tells a user, and the devices of whoever did it, something about the conversation of the two, which is there. The
-    /// caller has made room for a message.
-    pub(super) fn notice_to_user(
-        &mut self,
-        now: u64,
-        from: Uid,
-        to: Uid,
-        about: &About,
-    ) -> Result<(), EngineError> {
-        let cid = self.chat_between(from, to, now)?;
-        let message = self.notice(now, cid, from, Chat::User(to), about)?;
-        let told = Told::message(cid, Arc::new(message), Sort::Notice);
-        let bounds = self.policy.bounds;
-        let appended = self.inbox_mut(to)?.push(&bounds);
-        self.put_row(to, &told, appended)?;
-        match from == to {
-            true => Ok(()),
-            false => self.carry(from, None, &told),
-        }
     }
 
     /// Whether a user has as many contacts and blocks as may be.

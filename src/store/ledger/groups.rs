@@ -1,18 +1,14 @@
 //! What is ordered of groups, as the commits see it.
 
-use std::sync::Arc;
-
 use crate::id::{Cid, MsgId, Uid};
 use crate::machine::conversation::Parties;
 use crate::machine::dedupe::{self, Entry};
 use crate::machine::group::{Group, Member, NO_MEMBER};
-use crate::message::chat::Chat;
 use crate::message::group::{Invited, Joining, NAME_MAX, NAMED_MAX, Order, Role, Uninvited};
 use crate::message::notice::{About, FOR_GOOD};
-use crate::message::{Answer, Fate, Kind, Message, Refusal, Unwanted, digest};
+use crate::message::{Answer, Refusal, Unwanted, digest};
 
-use super::rows::Told;
-use super::{EngineError, Ledger, PER_MESSAGE, Sort, record};
+use super::{EngineError, Ledger, PER_MESSAGE, record};
 
 impl Ledger {
     pub(super) fn group_order(
@@ -147,14 +143,7 @@ impl Ledger {
             members: 0,
         };
         let gid = self.begin_chat(Parties::Group(group), now)?;
-        let entry = Entry {
-            seq: 0,
-            digest: digest("group", name),
-            server_ts: now,
-            expired: false,
-            cseq: gid.0,
-            revoked: false,
-        };
+        let entry = Entry::new(0, digest("group", name), now, gid.0);
         self.write_entry(key, &entry, is_known)?;
         self.book
             .rosters
@@ -415,92 +404,6 @@ impl Ledger {
         }
         self.notice_to_group(now, by, gid, &About::GroupRole(uid, role))?;
         Ok(Answer::Member(view))
-    }
-
-    /// Lets the messages of a conversation live so long from here on.
-    pub(super) fn set_expiry(
-        &mut self,
-        now: u64,
-        by: Uid,
-        chat: Chat,
-        expire_ms: u64,
-    ) -> Result<Answer, EngineError> {
-        let cid = match chat {
-            Chat::User(peer) => match self.takes(peer, by)? {
-                Ok(()) => self.chat_between(by, peer, now)?,
-                Err(why) => return Ok(Answer::Refused(Refusal::Unwanted(why))),
-            },
-            Chat::Group(gid) => {
-                let role = match self.member_in(gid, by)? {
-                    Ok(member) => member.role,
-                    Err(refusal) => return Ok(Answer::Refused(refusal)),
-                };
-                if role < Role::Admin {
-                    return Ok(Answer::Refused(Refusal::Forbidden(
-                        "only the owner and admins may change this group",
-                    )));
-                }
-                gid
-            }
-        };
-        let before = self.conversation(cid)?.map_or(0, |c| c.expire_ms());
-        if before == expire_ms {
-            return Ok(Answer::Done);
-        }
-        self.inbox(by)?;
-        if let Chat::User(peer) = chat {
-            self.inbox(peer)?;
-        }
-        self.make_room(PER_MESSAGE)?;
-        // Said before it is so: this notice stays.
-        self.conversation_mut(cid)?.set_expiry(0);
-        let about = About::Expiry(expire_ms);
-        match chat {
-            Chat::User(peer) => self.notice_to_user(now, by, peer, &about)?,
-            Chat::Group(gid) => self.notice_to_group(now, by, gid, &about)?,
-        }
-        self.conversation_mut(cid)?.set_expiry(expire_ms);
-        Ok(Answer::Done)
-    }
-
-    /// Tells the members something about their group; the caller has made room for a message.
-    fn notice_to_group(
-        &mut self,
-        now: u64,
-        by: Uid,
-        gid: Cid,
-        about: &About,
-    ) -> Result<(), EngineError> {
-        let message = self.notice(now, gid, by, Chat::Group(gid), about)?;
-        self.tell_members(Told::message(gid, Arc::new(message), Sort::Notice), None)
-    }
-
-    /// Writes a notice at the next place of a conversation.
-    pub(super) fn notice(
-        &mut self,
-        now: u64,
-        cid: Cid,
-        from: Uid,
-        to: Chat,
-        about: &About,
-    ) -> Result<Message, EngineError> {
-        let next = self.conversation(cid)?.map_or(1, |c| c.head() + 1);
-        // Of no user's making: two conversations cannot have the same.
-        let id = MsgId::parse(&format!("n{:x}-{next:x}", cid.0));
-        let id = id.map_err(|e| EngineError::Failed(format!("a notice has a bad id: {e}")))?;
-        let message = Message {
-            id,
-            kind: Kind::Notice,
-            from,
-            to,
-            payload: about.to_payload(),
-            created_at: None,
-            server_ts: now,
-            expires_at: None,
-            fate: Fate::Whole,
-            cseq: 0,
-        };
-        self.put_message(cid, message)
     }
 }
 

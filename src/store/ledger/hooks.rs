@@ -94,16 +94,11 @@ impl Ledger {
 
     /// A message was accepted.
     pub(super) fn hook_accepted(&mut self, message: &Message) -> Result<(), EngineError> {
-        match self.wants(EventKind::Accepted) {
-            true => {
-                let message_told = self.message_told(message);
-                let what = What::Accepted {
-                    message: message_told,
-                };
-                self.hook(message.server_ts, what)
-            }
-            false => Ok(()),
+        if !self.wants(EventKind::Accepted) {
+            return Ok(());
         }
+        let told = self.message_told(message);
+        self.hook(message.server_ts, What::Accepted { message: told })
     }
 
     /// A message came into an inbox: it is parked at once if nobody is there, or when its schedule is used up. Of a group, whoever

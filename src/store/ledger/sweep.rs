@@ -4,7 +4,7 @@ use crate::id::{Seq, Uid};
 use crate::machine::dedupe;
 use crate::machine::ranges::Ranges;
 use crate::message::chat::Chat;
-use crate::message::{Answer, Fate, Message};
+use crate::message::{Answer, Fate, Message, is_expired};
 
 use super::{Body, EngineError, Ledger, News, PER_MESSAGE, RowRef, Sort, intact, record};
 
@@ -159,7 +159,7 @@ impl Ledger {
                 user = Some(uid);
                 match RowRef::decode(key, value) {
                     // That its own time is over is seen to elsewhere.
-                    Ok(row) if !crate::message::is_expired(row.server_ts, now, policy.ttl_ms) => {
+                    Ok(row) if !is_expired(row.server_ts, now, policy.ttl_ms) => {
                         due.next = record::user_after(uid);
                         false
                     }
