@@ -4,7 +4,7 @@
 #[path = "support/lib.rs"]
 mod support;
 
-use std::{net::TcpListener, path::PathBuf};
+use std::net::TcpListener;
 
 use support::{Browser, Client, Page, SEED, Server, User, c2c, text_payload};
 
@@ -127,20 +127,6 @@ async fn write_many(server: &Server, from: u64, to: u64, count: usize) {
     device.leave().await;
 }
 
-async fn no_complaints(page: &mut Page) {
-    assert_eq!(page.console_errors().await, Vec::<String>::new());
-}
-
-/// Writes a picture where they are wanted.
-async fn picture(page: &mut Page, name: &str, width: u32, height: u32) {
-    let Some(directory) = std::env::var_os("YIZHAN_SCREENSHOTS").map(PathBuf::from) else {
-        return;
-    };
-    std::fs::create_dir_all(&directory).unwrap();
-    let path = directory.join(format!("{name}-{width}x{height}.png"));
-    page.screenshot(&path, width, height).await;
-}
-
 #[tokio::test]
 async fn two_pages_talk_and_each_sees_how_far_its_messages_came() {
     let Some(browser) = Browser::find() else {
@@ -169,7 +155,7 @@ async fn two_pages_talk_and_each_sees_how_far_its_messages_came() {
         assert_eq!(texts(page).await, ["hello", "and to you"]);
         reload(page).await;
         assert_eq!(texts(page).await, ["hello", "and to you"]);
-        no_complaints(page).await;
+        page.no_complaints().await;
     }
     alice.wait_for(&has("hello", "read")).await;
 }
@@ -262,7 +248,7 @@ async fn what_was_written_offline_is_sent_by_the_page_that_comes_after() {
     let mut bob = page_of(&browser, &server, BOB, Some(ALICE)).await;
     bob.wait_for(&has("three", "received")).await;
     assert_eq!(texts(&mut bob).await, ["one", "two", "three"]);
-    no_complaints(&mut bob).await;
+    bob.no_complaints().await;
 }
 
 #[tokio::test]
@@ -333,7 +319,7 @@ async fn a_group_of_three_talks() {
     }
     carol.wait_for(&has("aye", "received")).await;
     bob.wait_for(&has("aye aye", "received")).await;
-    picture(&mut alice, "chat", 1440, 900).await;
+    alice.picture("chat", 1440, 900).await;
     click(&mut alice, "members").await;
     alice
         .wait_for("document.querySelectorAll('[data-test=member]').length === 3")
@@ -353,7 +339,7 @@ async fn a_group_of_three_talks() {
         ))
         .await;
     for page in [&mut alice, &mut bob, &mut carol] {
-        no_complaints(page).await;
+        page.no_complaints().await;
     }
 }
 
@@ -381,7 +367,7 @@ async fn scrolling_up_brings_the_whole_history_in_order() {
     assert_eq!(shown, wanted);
     click(&mut alice, "to-end").await;
     alice.wait_for(&has("number 300", "received")).await;
-    no_complaints(&mut alice).await;
+    alice.no_complaints().await;
 }
 
 #[tokio::test]
@@ -413,7 +399,7 @@ async fn messages_are_edited_and_taken_back() {
             .await;
         let seen = page.text(&hook("messages")).await;
         assert!(!seen.contains("oops") && !seen.contains("helo\n"), "{seen}");
-        no_complaints(page).await;
+        page.no_complaints().await;
     }
 }
 
@@ -478,7 +464,7 @@ async fn everything_is_done_by_keys() {
     page.press("Enter").await;
     page.wait_for("document.querySelectorAll('[data-revoked=\"1\"]').length === 1")
         .await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -504,12 +490,12 @@ async fn a_phone_shows_one_pane_at_a_time() {
     page.type_into(&hook("composer"), "from the road").await;
     click(&mut page, "send").await;
     page.wait_for(&has("from the road", "accepted")).await;
-    picture(&mut page, "chat", 390, 844).await;
+    page.picture("chat", 390, 844).await;
     click(&mut page, "back").await;
     page.wait_for("document.querySelector('#app').dataset.pane === 'list'")
         .await;
     page.wait_for(&is("chat-item", "data-unread", "0")).await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -529,5 +515,5 @@ async fn the_newest_page_is_there_while_thousands_of_messages_still_wait() {
         "{shown:?}"
     );
     assert!((40..=170).contains(&shown.len()), "{} rows", shown.len());
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }

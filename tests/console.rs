@@ -4,8 +4,6 @@
 #[path = "support/lib.rs"]
 mod support;
 
-use std::path::PathBuf;
-
 use support::{ADMIN_TOKEN, ALICE, BOB, Browser, Page, Server};
 
 /// Sends far enough apart to be seen one by one on a page that looks once a second, and one that never comes.
@@ -49,20 +47,6 @@ async fn evaluates(page: &mut Page, line: &str) {
         .await;
 }
 
-async fn no_complaints(page: &mut Page) {
-    assert_eq!(page.console_errors().await, Vec::<String>::new());
-}
-
-/// Writes a picture where they are wanted.
-async fn picture(page: &mut Page, name: &str, width: u32, height: u32) {
-    let Some(directory) = std::env::var_os("YIZHAN_SCREENSHOTS").map(PathBuf::from) else {
-        return;
-    };
-    std::fs::create_dir_all(&directory).unwrap();
-    let path = directory.join(format!("{name}-{width}x{height}.png"));
-    page.screenshot(&path, width, height).await;
-}
-
 #[tokio::test]
 async fn a_wrong_token_is_refused_and_the_right_one_opens_the_console() {
     let Some(browser) = Browser::find() else {
@@ -77,7 +61,7 @@ async fn a_wrong_token_is_refused_and_the_right_one_opens_the_console() {
     let complaints = page.console_errors().await;
     assert_eq!(complaints.len(), 1, "{complaints:?}");
     assert!(complaints[0].contains("401"), "{complaints:?}");
-    picture(&mut page, "login", 1440, 900).await;
+    page.picture("login", 1440, 900).await;
     page.evaluate("document.querySelector('#token').value = ''")
         .await;
     log_in(&mut page, ADMIN_TOKEN).await;
@@ -90,7 +74,7 @@ async fn a_wrong_token_is_refused_and_the_right_one_opens_the_console() {
     page.wait_for("document.querySelector('#login')?.hidden === false")
         .await;
     assert_eq!(page.evaluate("sessionStorage.length").await, 0);
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -119,7 +103,7 @@ async fn a_line_is_evaluated_and_comes_back_with_the_arrow() {
     page.press("Tab").await;
     page.wait_for("document.querySelector('#line').value.startsWith('yizhan:kick')")
         .await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -138,7 +122,7 @@ async fn an_endless_line_is_interrupted_by_escape() {
         .await;
     evaluates(&mut page, "20 + 22.").await;
     page.wait_for(&says(".entry:last-child .told", "42")).await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -173,7 +157,7 @@ async fn a_device_is_kicked_by_keyboard_alone() {
     // The button went with its row; the focus stays where it was.
     page.wait_for("document.activeElement.matches('#devices .grid')")
         .await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -216,7 +200,7 @@ async fn a_device_appears_and_vanishes() {
     alice.leave().await;
     page.wait_for(&format!("!{}", row("#devices", "alice-phone")))
         .await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -242,7 +226,7 @@ async fn an_unacknowledged_delivery_steps_through_its_attempts() {
     page.click("#deliveries tbody .message button").await;
     page.wait_for(&says("#details-title", "Message m1")).await;
     page.wait_for(&says("#details-value", "verdict")).await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -268,7 +252,7 @@ async fn a_device_is_kicked_by_a_click_that_is_confirmed() {
     alice.closed().await;
     page.wait_for(&format!("!{}", row("#devices", "phone")))
         .await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -281,8 +265,8 @@ async fn a_server_that_does_not_answer_is_said_to_be_silent() {
     server.kill9().await;
     page.wait_for(&says("#state-text", "does not answer")).await;
     page.wait_for(&says("#shell-state", "not connected")).await;
-    picture(&mut page, "silent", 1440, 900).await;
-    picture(&mut page, "silent", 390, 844).await;
+    page.picture("silent", 1440, 900).await;
+    page.picture("silent", 390, 844).await;
 }
 
 #[tokio::test]
@@ -302,7 +286,7 @@ async fn a_page_that_nobody_looks_at_does_not_ask() {
     page.wait_for(&says("#state-text", "Paused")).await;
     page.evaluate(&hidden(false)).await;
     page.wait_for(&says("#state-text", "Ready")).await;
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -324,7 +308,7 @@ async fn with_the_read_only_token_nothing_can_be_changed_by_a_click() {
     assert_eq!(open, false);
     let reason = page.text("#devices-refusal").await;
     assert_eq!(reason, "This token may only read");
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -350,7 +334,7 @@ async fn a_name_chosen_by_a_stranger_is_shown_as_text() {
         name.replace('\\', "\\\\").replace('"', "\\\"")
     );
     assert_eq!(line, expected);
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }
 
 #[tokio::test]
@@ -369,7 +353,7 @@ async fn every_view_is_pictured_at_both_widths_without_a_complaint() {
     evaluates(&mut page, "20 + 22.").await;
     page.click("#deliveries tbody .message button").await;
     page.wait_for(&says("#details-value", "verdict")).await;
-    picture(&mut page, "console", 1440, 900).await;
+    page.picture("console", 1440, 900).await;
     page.click("#details-close").await;
     page.resize(390, 844).await;
     for view in ["shell", "flow", "devices", "inboxes", "processes"] {
@@ -378,10 +362,10 @@ async fn every_view_is_pictured_at_both_widths_without_a_complaint() {
             "document.querySelector('#app').dataset.view === '{view}'"
         ))
         .await;
-        picture(&mut page, view, 390, 844).await;
+        page.picture(view, 390, 844).await;
         // Nothing is wider than the phone.
         let wide = page.evaluate("document.documentElement.scrollWidth").await;
         assert_eq!(wide, 390, "{view}");
     }
-    no_complaints(&mut page).await;
+    page.no_complaints().await;
 }

@@ -1,10 +1,6 @@
 //! A real browser: headless Chromium, driven over its own protocol, one page at a time.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::{SinkExt, StreamExt};
@@ -254,8 +250,13 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Writes what is seen at this size as a PNG, and leaves the page at it.
-    pub async fn screenshot(&mut self, path: &Path, width: u32, height: u32) {
+    /// Writes what is seen at this size as a PNG into the directory that `YIZHAN_SCREENSHOTS` names, if it names one, and
+    /// leaves the page at that size.
+    pub async fn picture(&mut self, name: &str, width: u32, height: u32) {
+        let Some(directory) = std::env::var_os("YIZHAN_SCREENSHOTS").map(PathBuf::from) else {
+            return;
+        };
+        std::fs::create_dir_all(&directory).unwrap();
         self.resize(width, height).await;
         // Two frames later the new size has been laid out and drawn.
         self.evaluate("new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(() => next(true))))")
@@ -264,6 +265,7 @@ impl Page {
             .call("Page.captureScreenshot", json!({"format": "png"}))
             .await;
         let png = BASE64_STANDARD.decode(shot["data"].as_str().unwrap());
+        let path = directory.join(format!("{name}-{width}x{height}.png"));
         std::fs::write(path, png.unwrap()).unwrap();
     }
 
@@ -279,6 +281,11 @@ impl Page {
         // An answer comes after everything that was said before it.
         self.evaluate("true").await;
         std::mem::take(&mut self.complaints)
+    }
+
+    /// Nothing was complained of since the last look.
+    pub async fn no_complaints(&mut self) {
+        assert_eq!(self.console_errors().await, Vec::<String>::new());
     }
 
     async fn call(&mut self, method: &str, params: Value) -> Value {
