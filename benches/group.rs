@@ -1,10 +1,13 @@
 //! A message to a large group of whom some are there: how fast it reaches them, what it costs the server, and what another
-//! pair feels meanwhile; over the real binary on disk, and again with the engine in memory, which stores nothing.
+//! pair feels meanwhile; over the real binary on disk, with the engine in memory, and over `support/plain.rs`, which has the
+//! same stack and frames, stores nothing, and knows only the members who are there.
 //!
 //! `cargo bench --bench group`, `… -- --members 10000 --online 1000 --messages 20`. It ends with an error if a member who is
 //! there misses a message, or gets one twice. Without `--bench` (under `cargo test --all-targets`) it makes one short pass.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "support/steady.rs"]
 mod steady;
 #[path = "../tests/support/lib.rs"]
@@ -13,6 +16,9 @@ mod support;
 mod wire;
 
 use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +41,9 @@ const OWNER: u64 = 3003;
 const FIRST: u64 = 1_000_000;
 const TOKEN: &str = "bench";
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures a message to a large group.
 #[derive(Clone, Parser)]
 struct Options {
@@ -50,9 +59,11 @@ struct Options {
     /// Bytes of each payload
     #[arg(long, default_value_t = 256)]
     size: usize,
-    /// Settings for the server, as `serve --set` takes them
-    #[arg(long = "set")]
-    sets: Vec<String>,
+    /// Serves without storage, and measures nothing
+    #[arg(long, hide = true)]
+    plain: bool,
+    #[command(flatten)]
+    settings: plain::Plain,
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,6 +71,9 @@ struct Options {
 
 fn main() -> Result<()> {
     let mut options = Options::parse();
+    if options.plain {
+        return plain::serve(&options.settings, None);
+    }
     if !options.bench {
         (options.members, options.online, options.messages) = (200, 20, 3);
     }
@@ -72,16 +86,93 @@ fn main() -> Result<()> {
         std::thread::available_parallelism()?
     );
     println!(
-        "\n| engine | one after the other: send to last device, ms (median / worst) | burst: deliveries in a second | all rows written after s | RSS before / most / after MB | steady pair before p50 / p99 ms | during |"
+        "\n| server | one after the other: send to last device, ms (median / worst) | burst: deliveries in a second | all rows written after s | RSS before / most / after MB | steady pair before p50 / p99 ms | during |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for engine in ["sled", "memory"] {
+    for kind in [Kind::Disk, Kind::Memory, Kind::Plain] {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        LocalSet::new().block_on(&runtime, measure(engine, &options))?;
+        LocalSet::new().block_on(&runtime, measure(kind, &options))?;
     }
     Ok(())
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Disk,
+    Memory,
+    Plain,
+}
+
+impl Kind {
+    fn label(self) -> &'static str {
+        match self {
+            Kind::Disk => "yizhan, on disk",
+            Kind::Memory => "yizhan, in memory",
+            Kind::Plain => "without storage",
+        }
+    }
+}
+
+/// What serves.
+enum Served {
+    Product(Box<Server>),
+    Plain { child: Child, public: SocketAddr },
+}
+
+impl Served {
+    async fn start(kind: Kind, options: &Options) -> Result<Served> {
+        let engine = match kind {
+            Kind::Disk => "store.engine=sled",
+            Kind::Memory => "store.engine=memory",
+            Kind::Plain => return Served::plain(),
+        };
+        let token_is = format!("admin.token={TOKEN}");
+        let members_are = format!("group.max_members={}", options.members.max(2));
+        let mut sets = vec![engine, &token_is, &members_are];
+        sets.extend(options.settings.sets.iter().map(String::as_str));
+        let server = Server::start_with(&["--config", SEED, "--dev"], &sets).await;
+        Ok(Served::Product(Box::new(server)))
+    }
+
+    fn plain() -> Result<Served> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--plain", "--config", SEED])
+            .args(["--set", "listen.public=127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut ready = String::new();
+        let said = child.stdout.take().context("no output")?;
+        BufReader::new(said).read_line(&mut ready)?;
+        let public = ready.trim().rsplit('=').next().unwrap_or_default();
+        let public = public.parse().with_context(|| format!("it said {ready}"))?;
+        Ok(Served::Plain { child, public })
+    }
+
+    fn public(&self) -> SocketAddr {
+        match self {
+            Served::Product(server) => server.public,
+            Served::Plain { public, .. } => *public,
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Served::Product(server) => server.pid(),
+            Served::Plain { child, .. } => child.id(),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Served::Plain { child, .. } = self {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// What the members who are there share.
@@ -92,15 +183,14 @@ struct Crowd {
     online: u64,
 }
 
-async fn measure(engine: &str, options: &Options) -> Result<()> {
-    let engine_is = format!("store.engine={engine}");
-    let token_is = format!("admin.token={TOKEN}");
-    let members_are = format!("group.max_members={}", options.members.max(2));
-    let mut sets = vec![engine_is.as_str(), &token_is, &members_are];
-    sets.extend(options.sets.iter().map(String::as_str));
-    let server = Server::start_with(&["--config", SEED, "--dev"], &sets).await;
+async fn measure(kind: Kind, options: &Options) -> Result<()> {
+    let server = Served::start(kind, options).await?;
     let owner = User::new(OWNER);
-    let group = found(&server, &owner, options.members).await?;
+    let group = match &server {
+        Served::Product(server) => found(server, &owner, options.members).await?,
+        // It takes any name, and gives what is sent there to everybody.
+        Served::Plain { .. } => owner.name.clone(),
+    };
     let crowd = Rc::new(Crowd {
         there: Cell::new(0),
         came: RefCell::new(vec![(0, None); 2 * options.messages as usize]),
@@ -110,11 +200,11 @@ async fn measure(engine: &str, options: &Options) -> Result<()> {
     let mut tasks = Vec::new();
     for n in 0..options.online {
         let member = User::new(FIRST + n * spread);
-        let wire = Wire::open(server.public, &member.token).await?;
+        let wire = Wire::open(server.public(), &member.token).await?;
         tasks.push(tokio::task::spawn_local(listen(wire, crowd.clone())));
     }
     let (sender, reader) = (User::new(STEADY.0), User::new(STEADY.1));
-    let steady = Steady::start(server.public, sender, reader);
+    let steady = Steady::start(server.public(), sender, reader);
     sleep(Duration::from_millis(if options.bench {
         3000
     } else {
@@ -125,7 +215,7 @@ async fn measure(engine: &str, options: &Options) -> Result<()> {
     let rss = resident(server.pid());
     let mut most = rss;
 
-    let mut wire = Wire::open(server.public, &owner.token).await?;
+    let mut wire = Wire::open(server.public(), &owner.token).await?;
     let payload = "x".repeat(options.size.saturating_sub(2));
     let send = |wire: &mut Wire, n: u64| {
         wire.write(format_args!(
@@ -153,9 +243,12 @@ async fn measure(engine: &str, options: &Options) -> Result<()> {
         drain(&mut wire).await?;
     }
     let burst = last.duration_since(began);
-    let rows = 2 * options.messages * (options.members - 1 - options.online);
-    rows_are(&server, rows, &mut most).await?;
-    let written = began.elapsed();
+    let mut written = "–".to_string();
+    if let Served::Product(server) = &server {
+        let rows = 2 * options.messages * (options.members - 1 - options.online);
+        rows_are(server, rows, &mut most).await?;
+        written = format!("{:.1}", began.elapsed().as_secs_f64());
+    }
     let during = steady.times();
     steady.end()?;
     for (n, (came, _)) in crowd.came.borrow().iter().enumerate() {
@@ -164,10 +257,10 @@ async fn measure(engine: &str, options: &Options) -> Result<()> {
     let ms = |at: usize| times[at].as_secs_f64() * 1000.0;
     let delivered = (options.messages * options.online) as f64 / burst.as_secs_f64();
     println!(
-        "| {engine} | {:.0} / {:.0} | {delivered:.0} | {:.1} | {} / {} / {} | {} | {} |",
+        "| {} | {:.0} / {:.0} | {delivered:.0} | {written} | {} / {} / {} | {} | {} |",
+        kind.label(),
         ms(times.len() / 2),
         ms(times.len() - 1),
-        written.as_secs_f64(),
         rss >> 20,
         most >> 20,
         resident(server.pid()) >> 20,
@@ -243,7 +336,7 @@ async fn listen(mut wire: Wire, crowd: Rc<Crowd>) -> Result<()> {
 }
 
 /// Waits until everybody who is there has a message; returns when that was.
-async fn all_have(crowd: &Crowd, n: u64, server: &Server, most: &mut u64) -> Result<Instant> {
+async fn all_have(crowd: &Crowd, n: u64, server: &Served, most: &mut u64) -> Result<Instant> {
     let began = Instant::now();
     loop {
         if let (_, Some(end)) = crowd.came.borrow()[n as usize] {
