@@ -60,7 +60,7 @@ use crate::store::reader::Keeps;
 use crate::store::trace::{Keep, Tracer};
 use crate::store::{Engine, EngineError, committer, reader, space};
 use crate::token::Tokens;
-use crate::webhook::{Sender, What};
+use crate::webhook::{self, Sender, What};
 
 use descriptors::Budget;
 use lock::DirLock;
@@ -261,6 +261,7 @@ impl Node {
         };
         let (reads, _) = reader::start(engine.clone(), clock.clone(), keeps, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
+        let told = webhook::Board::default();
         let sender = match keys.webhook_secret.clone().filter(|_| tells) {
             Some(secret) => {
                 let parts = hooks::Parts {
@@ -272,6 +273,7 @@ impl Node {
                     horizon: &horizon,
                     clock: &clock,
                     metrics: &metrics,
+                    board: &told,
                 };
                 let sender = hooks::start(parts)
                     .map_err(|e| StartError(format!("webhook.url cannot be told: {e}")))?;
@@ -331,7 +333,7 @@ impl Node {
         let desk = Arbiter::new();
         let shell = Shell::new(state.clone(), engine, audit, desk.handle(), stop.clone());
         let shell = web::Data::new(shell);
-        parts::enter(&state);
+        parts::enter(&state, sender.as_ref().map(|_| (told, horizon)));
         let (public, public_server) =
             listen_public(public_listener, public_tls, state.clone(), dev, budget)?;
         let (admin, admin_server) = listen_admin(

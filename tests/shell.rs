@@ -9,6 +9,8 @@ mod budget;
 mod notes;
 #[path = "shell/orders.rs"]
 mod orders;
+#[path = "shell/people.rs"]
+mod people;
 #[path = "shell/processes.rs"]
 mod processes;
 #[path = "shell/socket.rs"]

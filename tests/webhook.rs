@@ -19,7 +19,7 @@ use yizhan::config::Secret;
 use yizhan::config::webhook::{EventKind, Webhook};
 use yizhan::webhook::{
     Bell, Board, Clocks, Event, Message, Meter, Party, Plan, Reason, Renderer, Sender, StartError,
-    Status, Target, Timing, What,
+    Target, Timing, What,
 };
 
 use queue::MemoryQueue;
@@ -443,14 +443,9 @@ fn what_the_queue_drops_is_passed_over() {
     world.failed();
     assert_eq!(receiver.request().ids(), ids(1..=4));
     world.queue.inner().events.retain(|number, _| *number > 2);
-    world.board.tell(8, 2);
     world.turn_to_the_next_attempt();
     assert_eq!(receiver.request().ids(), ids(3..=4));
     assert_eq!(receiver.request().ids(), ids(5..=8));
-    let Status {
-        queued, dropped, ..
-    } = world.board.status();
-    assert_eq!((queued, dropped), (8, 2));
 }
 
 // ---- the end ----

@@ -36,6 +36,11 @@ impl Horizon {
         self.0.bell.ring();
     }
 
+    /// The number of the last event that is durable.
+    pub fn last(&self) -> u64 {
+        self.0.durable.load(Ordering::Acquire)
+    }
+
     /// What the sender is woken by.
     pub fn bell(&self) -> Bell {
         self.0.bell.clone()
@@ -59,7 +64,7 @@ impl Queue for Stored {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<(u64, Event)>, QueueError> {
-        let durable = self.horizon.0.durable.load(Ordering::Acquire);
+        let durable = self.horizon.last();
         let (mut events, mut bytes) = (Vec::new(), 0);
         if after >= durable {
             return Ok(events);

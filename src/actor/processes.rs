@@ -85,6 +85,8 @@ pub struct Part {
     pub since_ms: u64,
     /// Counts what waits for it.
     pub mailbox: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Says how it stands.
+    pub facts: Box<dyn Fn() -> Vec<(&'static str, Fact)> + Send + Sync>,
 }
 
 impl Fixture for Part {
@@ -110,6 +112,10 @@ impl Fixture for Part {
 
     fn mailbox(&self) -> usize {
         (self.mailbox)()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Fact)> {
+        (self.facts)()
     }
 }
 

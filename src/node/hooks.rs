@@ -48,6 +48,7 @@ pub(super) struct Parts<'a> {
     pub(super) horizon: &'a Horizon,
     pub(super) clock: &'a Clock,
     pub(super) metrics: &'a Metrics,
+    pub(super) board: &'a Board,
 }
 
 /// Starts the sender.
@@ -81,7 +82,7 @@ pub(super) fn start(parts: Parts<'_>) -> Result<Sender, String> {
         plan,
         Arc::new(queue),
         bell,
-        Board::default(),
+        parts.board.clone(),
         Arc::new(meter),
         clocks,
     );

@@ -5,6 +5,7 @@ pub mod help;
 pub mod messages;
 pub mod order;
 pub mod overview;
+pub mod people;
 pub mod processes;
 pub mod relay;
 pub mod system;

@@ -8,7 +8,9 @@ use crate::erl::function::Raised;
 use crate::erl::term::Term;
 
 use super::Call;
-use super::call::{accounts, help, messages, order, overview, processes, relay, system, why};
+use super::call::{
+    accounts, help, messages, order, overview, people, processes, relay, system, why,
+};
 
 /// The module of what is called without one.
 pub const COMMANDS: &str = "shell";
@@ -97,6 +99,7 @@ static TABLES: &[&[Function]] = &[
     help::FUNCTIONS,
     processes::COMMANDS,
     overview::FUNCTIONS,
+    people::FUNCTIONS,
     why::FUNCTIONS,
     order::FUNCTIONS,
     accounts::FUNCTIONS,

@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 
 use crate::erl::function::Raised;
 use crate::erl::term::{Key, Term};
-use crate::id::{Did, Hashids, MsgId, Uid};
+use crate::id::{Cid, Did, Hashids, MsgId, Uid};
 
 /// A number.
 pub fn number(value: u64) -> Term {
@@ -90,6 +90,14 @@ pub fn user_of(term: &Term, hashids: &Hashids) -> Result<Uid, Raised> {
             hashids.decode(&name).map_err(|_| bad_user(term))
         }
     }
+}
+
+/// A group, as a user is: by number or by hashid.
+pub fn group_of(term: &Term, hashids: &Hashids) -> Result<Cid, Raised> {
+    let number = user_of(term, hashids);
+    number
+        .map(|Uid(number)| Cid(number))
+        .map_err(|_| wrong("bad_group", term))
 }
 
 /// A device's name.

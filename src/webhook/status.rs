@@ -11,10 +11,6 @@ use serde::Serialize;
 pub struct Status {
     /// The last number that the receiver has.
     pub cursor: u64,
-    /// How many events wait, as the queue has said.
-    pub queued: u64,
-    /// How many events were dropped before the receiver had them, as the queue has said.
-    pub dropped: u64,
     /// How many events the receiver has got since the start.
     pub sent: u64,
     /// How many attempts have failed since the start.
@@ -50,12 +46,6 @@ impl Board {
     /// Returns the status as it is.
     pub fn status(&self) -> Status {
         self.0.lock().clone()
-    }
-
-    /// Takes from the queue how many events wait in it, and how many it has dropped in all.
-    pub fn tell(&self, queued: u64, dropped: u64) {
-        let mut status = self.0.lock();
-        (status.queued, status.dropped) = (queued, dropped);
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Status)) {
