@@ -49,7 +49,7 @@ struct SourceArgs {
 
 #[derive(Clone, Copy, Debug, Args)]
 struct ServeArgs {
-    /// Adds a login for anybody (POST /v1/dev/token); only on loopback addresses
+    /// Adds the chat page at / and a login for anybody (POST /v1/dev/token); only on loopback addresses
     #[arg(long)]
     dev: bool,
 }
