@@ -4,7 +4,7 @@ import { Alarm, systemClock } from "./clock.js";
 import { Backoff } from "./backoff.js";
 import { Close, Code } from "./codes.js";
 import { Emitter } from "./emitter.js";
-import { YizhanError } from "./error.js";
+import { YizhanError, asError } from "./error.js";
 import {
   ackFrame,
   chatKey,
@@ -384,7 +384,7 @@ export class Client {
         await new Promise((resolve) =>
           this.#clock.setTimeout(
             () => resolve(undefined),
-            backoff.next(error.retryMs),
+            backoff.next(error?.retryMs),
           ),
         );
       }
@@ -479,14 +479,15 @@ export class Client {
     } catch (error) {
       this.#report(error);
       if (!this.#mayRetry(error)) this.#link.stop("closed");
-      else this.#link.failed(this.#clock.now(), error.retryMs);
+      else this.#link.failed(this.#clock.now(), error?.retryMs);
     }
     this.#turn();
   }
 
   /** A token function may know better next time; a refresh token that was turned down stays turned down. */
-  #mayRetry({ code }) {
+  #mayRetry(error) {
     if (typeof this.#options.token === "function") return true;
+    const code = error?.code;
     return (
       this.#tokens.canRenew &&
       code !== Code.Banned &&
@@ -747,12 +748,7 @@ export class Client {
   }
 
   #report(error) {
-    void this.#emit(
-      "error",
-      error instanceof YizhanError
-        ? error
-        : Object.assign(new YizhanError(0, error.message), { cause: error }),
-    );
+    void this.#emit("error", asError(error));
   }
 }
 

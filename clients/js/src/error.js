@@ -8,3 +8,17 @@ export class YizhanError extends Error {
     if (retryMs !== undefined) this.retryMs = retryMs;
   }
 }
+
+/** What was thrown, as an error of this client. Anything may be thrown, also nothing. */
+export function asError(thrown) {
+  if (thrown instanceof YizhanError) return thrown;
+  return Object.assign(new YizhanError(0, wordsOf(thrown)), { cause: thrown });
+}
+
+/** Not all objects can be made strings, and whoever reports an error cannot have another one. */
+function wordsOf(thrown) {
+  if (typeof thrown?.message === "string") return thrown.message;
+  return Object(thrown) === thrown
+    ? Object.prototype.toString.call(thrown)
+    : String(thrown);
+}

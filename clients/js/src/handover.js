@@ -29,15 +29,18 @@ export class Handover {
   async run() {
     if (this.#handing || !this.#save) return;
     this.#handing = true;
-    while (!this.#stopped && this.#shell.ready()) {
-      const frame = this.#inbox.next();
-      if (!frame) break;
-      const errors = await this.#show(frame);
-      for (const error of errors) this.#shell.report(error);
-      this.#inbox.handled(frame, errors.length === 0);
-      void this.#mark();
+    try {
+      while (!this.#stopped && this.#shell.ready()) {
+        const frame = this.#inbox.next();
+        if (!frame) break;
+        const errors = await this.#show(frame);
+        for (const error of errors) this.#shell.report(error);
+        this.#inbox.handled(frame, errors.length === 0);
+        void this.#mark();
+      }
+    } finally {
+      this.#handing = false;
     }
-    this.#handing = false;
   }
 
   /** Nothing is handed over any more; what a listener has in hand is still written down. */

@@ -1,5 +1,5 @@
 import { Code } from "./codes.js";
-import { YizhanError } from "./error.js";
+import { YizhanError, asError } from "./error.js";
 
 /** Calls the REST API with the token of `tokens`; one that is refused is exchanged once. */
 export async function callRest({ fetch, base, tokens }, method, path, body) {
@@ -43,7 +43,7 @@ async function call({ fetch, base, token }, method, path, body) {
   } catch (error) {
     throw new YizhanError(
       status ?? 0,
-      status ? `HTTP ${status}` : `no answer: ${error.message}`,
+      status ? `HTTP ${status}` : `no answer: ${asError(error).message}`,
     );
   }
   if (answer.code === 0) return answer.payload;

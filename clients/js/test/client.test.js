@@ -330,6 +330,24 @@ describe("a message that arrives", () => {
     );
   });
 
+  for (const thrown of [undefined, null, Object.create(null)]) {
+    const what = Object(thrown) === thrown ? "an object" : String(thrown);
+    it(`keeps nothing behind it from coming when a listener rejects with ${what}`, async () => {
+      const me = await online();
+      me.on("message", ({ id }) => id === "m1" && Promise.reject(thrown));
+      for (const seq of [1, 2, 3]) server.last.say(message(`m${seq}`, seq));
+      await clock.advance(10);
+      assert.deepEqual(
+        me.events("message").map(({ id }) => id),
+        ["m1", "m2", "m3"],
+      );
+      assert.deepEqual(acked(), [2, 3]);
+      const [error] = me.events("error");
+      assert.equal(error.name, "YizhanError");
+      assert.equal(error.cause, thrown);
+    });
+  }
+
   it("waits for a listener", async () => {
     const me = new Client({
       url: "http://server",
@@ -1085,6 +1103,25 @@ describe("a connection", () => {
     await clock.advance(1_000);
     assert.equal(me.connection, "online");
   });
+
+  for (const database of ["x", undefined]) {
+    const when = database ? "when it dials" : "before the store is open";
+    it(`waits for a token source that rejects with nothing, ${when}`, async () => {
+      let calls = 0;
+      const me = client({
+        database,
+        token: () => ((calls += 1) < 3 ? Promise.reject() : token("me")),
+      });
+      const connected = me.connect();
+      await clock.advance(5_000);
+      await connected;
+      assert.equal(me.connection, "online");
+      assert.deepEqual(
+        me.events("error").map(({ code, message }) => [code, message]),
+        Array(2).fill([0, "undefined"]),
+      );
+    });
+  }
 
   it("shows a new token before the old one ends, and when the server asks", async () => {
     const HOUR = 3_600_000;
