@@ -55,6 +55,7 @@ export class Client {
   #disk;
   #loading;
   #ended = false;
+  #closing;
   #n = 0;
   #order = Promise.resolve();
   #writes = new Set();
@@ -120,6 +121,8 @@ export class Client {
 
   async connect() {
     this.#ended = false;
+    if (this.#closing) await this.#closing;
+    if (this.#ended) return;
     try {
       await this.#load();
     } catch (error) {
@@ -143,11 +146,22 @@ export class Client {
   async close() {
     this.#ended = true;
     this.#leave("closed");
-    const loaded = this.#loading;
-    this.#loading = undefined;
-    await loaded?.catch(() => {});
+    this.#closing ??= this.#putAway().finally(
+      () => (this.#closing = undefined),
+    );
+    return this.#closing;
+  }
+
+  /** Closes the store behind everything that was asked for before: nothing may find it closed and open another one. */
+  async #putAway() {
     await this.#order;
-    while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+    let loading;
+    do {
+      loading = this.#loading;
+      await loading?.catch(() => {});
+      while (this.#writes.size > 0) await Promise.allSettled(this.#writes);
+    } while (loading !== this.#loading);
+    this.#loading = undefined;
     this.#handover.stop();
     this.#disk?.close();
     this.#disk = undefined;
@@ -169,7 +183,8 @@ export class Client {
     const body = JSON.stringify(payload);
     if (body === undefined) throw new TypeError("a payload is a JSON value");
     // One after the other, so that the order of the calls is the order of sending, however long the store takes.
-    const queued = this.#order.then(async () => {
+    const before = Promise.all([this.#order, this.#closing]);
+    const queued = before.then(async () => {
       await this.#load();
       const known = this.#outbox.entry(type, to, id);
       if (known) return known;
@@ -440,7 +455,8 @@ export class Client {
             token: step.show,
           }),
         );
-      if (now >= this.#adoptAt) void this.#adopt().then(() => this.#turn());
+      if (now >= this.#adoptAt)
+        this.#wrote(this.#adopt().then(() => this.#turn()));
     }
     this.#tell();
     const due = [this.#link.due(), this.#outbox.due(), this.#requests.due()];

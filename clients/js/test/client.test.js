@@ -1203,6 +1203,54 @@ describe("a connection", () => {
     );
   });
 
+  it("that is closed amid a send keeps what was queued, and its one device", async () => {
+    const store = memoryStore();
+    const held = new Set();
+    const locks = {
+      tryLock: async (name) => {
+        if (held.has(name)) return undefined;
+        held.add(name);
+        return () => held.delete(name);
+      },
+    };
+    const me = await online({ store, locks });
+    const { did } = me;
+    const sent = me.send(BOB, 1, { id: "m1" });
+    const closed = me.close();
+    await Promise.all([sent, closed]);
+    assert.deepEqual([...held], []);
+    assert.deepEqual(await store.entries("did/"), [["did/1", did]]);
+
+    await me.connect();
+    await clock.advance(1);
+    assert.equal(me.did, did);
+    assert.deepEqual(
+      server.last.of("C2C").map(({ id }) => id),
+      ["m1"],
+    );
+    await me.send(BOB, 2, { id: "m2" });
+    assert.deepEqual(
+      me.outbox().map(({ id }) => id),
+      ["m1", "m2"],
+    );
+  });
+
+  it("that is told to come back while it closes does, with what was sent meanwhile", async () => {
+    const store = memoryStore();
+    const me = await online({ store });
+    const closed = me.close();
+    const sent = me.send(BOB, 1, { id: "m1" });
+    const connected = me.connect();
+    await Promise.all([closed, sent, connected]);
+    await clock.advance(1);
+    assert.equal(me.connection, "online");
+    assert.equal((await store.entries("did/")).length, 1);
+    assert.deepEqual(
+      server.last.of("C2C").map(({ id }) => id),
+      ["m1"],
+    );
+  });
+
   it("goes and comes as it is told", async () => {
     const me = await online();
     me.disconnect();
