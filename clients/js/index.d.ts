@@ -188,7 +188,10 @@ export declare class Client {
   presence(
     uids: string[],
   ): Promise<{ uid: string; state: "online" | "offline" | "unknown" }[]>;
-  /** Relays a `WEBRTC_*` message to the devices of a user that are online; rejects with 404 if none is. It is never stored. */
+  /**
+   * Relays a `WEBRTC_*` message to the devices of a user that are online; rejects with 404 if none is, and with 403 if that
+   * user takes nothing from this one. It is never stored.
+   */
   signal(
     to: string,
     type: `WEBRTC_${string}`,

@@ -59,6 +59,8 @@ export class Client {
   #n = 0;
   #order = Promise.resolve();
   #writes = new Set();
+  /** What ends the waits for messages that are on their way. */
+  #waits = new Set();
   #memory = memoryStore();
   #line = new Line();
   #handover;
@@ -92,7 +94,7 @@ export class Client {
       clock: this.#clock,
     });
     this.#reads = new Reads({
-      ask: (frame, answer) => this.#ask(frame, answer, { withinMs: Infinity }),
+      ask: (frame, answer) => this.#ask(frame, answer, { deadline: Infinity }),
       save: (chat, upTo) =>
         this.#wrote(this.#load().then(() => this.#disk?.saveRead(chat, upTo))),
       drop: (chat) => this.#wrote(this.#disk?.dropRead(chat)),
@@ -221,23 +223,20 @@ export class Client {
       this.#turn();
       return;
     }
-    const state = await this.#settled(type, to, id);
-    if (state === "refused" || state === "expired" || state === "revoked")
-      return;
-    await this.#ask({ id, type: `${type}_REVOKE`, to }, `${type}_REVOKE_ACK`);
+    const deadline = this.#deadline();
+    const state = await this.#settled(type, to, id, deadline);
+    if (isGone(state)) return;
+    const frame = { id, type: `${type}_REVOKE`, to };
+    await this.#ask(frame, `${type}_REVOKE_ACK`, { deadline });
   }
 
   async edit(chat, id, payload) {
     const { type, to } = checked(chat);
-    await this.#load();
-    await this.#order;
-    const state = await this.#settled(type, to, id);
-    if (state === "refused" || state === "expired" || state === "revoked") {
-      throw new YizhanError(Code.NotFound, `the message was ${state}`);
-    }
+    const deadline = await this.#arrived(type, to, id);
     await this.#ask(
       { id: randomId(), type: `${type}_EDIT`, to, target: id, payload },
       `${type}_EDIT_ACK`,
+      { deadline },
     );
   }
 
@@ -277,7 +276,10 @@ export class Client {
    * @param {{ after?: string, limit?: number }} [page]
    */
   async receipts(chat, id, page = {}) {
-    return receipts(this.#asking, checked(chat), id, page);
+    const { type, to } = checked(chat);
+    const deadline = await this.#arrived(type, to, id);
+    const ask = (frame, answer) => this.#ask(frame, answer, { deadline });
+    return receipts(ask, chat, id, page);
   }
 
   /**
@@ -357,8 +359,7 @@ export class Client {
     let { database } = this.#options;
     if (!store && database === undefined) {
       const uid = await this.#firstUid();
-      if (uid === undefined && this.#ended)
-        throw new YizhanError(0, `the client is ${this.#link.state}`);
+      if (uid === undefined && this.#ended) throw this.#away();
       database = uid === undefined ? undefined : `yizhan-${uid}`;
     }
     const disk = await Persistence.open({
@@ -557,7 +558,9 @@ export class Client {
     this.#hangUp();
     this.#unwatch?.();
     this.#unwatch = undefined;
-    this.#requests.end(new YizhanError(0, `the client is ${state}`));
+    const error = new YizhanError(0, `the client is ${state}`);
+    this.#requests.end(error);
+    for (const end of [...this.#waits]) end(error);
     this.#tell();
     this.#alarm.clear();
   }
@@ -625,6 +628,11 @@ export class Client {
         });
       case "not_a_friend":
       case "in_denylist":
+        this.#requests.refuse(
+          "WEBRTC_SERVER_ACK",
+          id,
+          new YizhanError(Code.Banned, payload.msg_type),
+        );
         return this.#outbox.refuse(payload.to, id, {
           code: Code.Banned,
           msg: payload.msg_type,
@@ -703,11 +711,32 @@ export class Client {
     this.#writes.add(noted);
   }
 
+  /**
+   * Waits until the server can be asked about an own message, and returns until when; rejects if it never will know it.
+   * Asked earlier, it would know nothing of what is still on its way.
+   */
+  async #arrived(type, to, id) {
+    await this.#load();
+    await this.#order;
+    const deadline = this.#deadline();
+    const state = await this.#settled(type, to, id, deadline);
+    if (isGone(state))
+      throw new YizhanError(Code.NotFound, `the message was ${state}`);
+    return deadline;
+  }
+
   /** Waits until the server has answered a message that is still on its way, and tells what became of it. */
-  #settled(type, to, id) {
+  #settled(type, to, id, deadline) {
     const entry = this.#outbox.entry(type, to, id);
     if (entry?.state !== "queued") return Promise.resolve(entry?.state);
-    return new Promise((resolve) => {
+    if (this.#ended) return Promise.reject(this.#away());
+    return new Promise((resolve, reject) => {
+      const end = (error) => {
+        off();
+        this.#clock.clearTimeout(timer);
+        this.#waits.delete(end);
+        if (error) reject(error);
+      };
       const off = this.#events.on("sent", (message) => {
         if (
           message.id !== id ||
@@ -716,27 +745,32 @@ export class Client {
           message.state === "queued"
         )
           return;
-        off();
+        end();
         resolve(message.state);
       });
+      const timer = this.#clock.setTimeout(
+        () => end(new YizhanError(0, "no answer in time")),
+        deadline - this.#clock.now(),
+      );
+      this.#waits.add(end);
     });
+  }
+
+  #deadline() {
+    return this.#clock.now() + (this.#options.requestMs ?? REQUEST_MS);
+  }
+
+  #away() {
+    return new YizhanError(0, `the client is ${this.#link.state}`);
   }
 
   #asking = (frame, answer, isFor) => this.#ask(frame, answer, { isFor });
 
-  /** @param {{ withinMs?: number, isFor?: Function }} [how] */
-  #ask(
-    frame,
-    answer,
-    { withinMs = this.#options.requestMs ?? REQUEST_MS, isFor } = {},
-  ) {
-    if (this.#ended)
-      return Promise.reject(
-        new YizhanError(0, `the client is ${this.#link.state}`),
-      );
+  /** @param {{ deadline?: number, isFor?: Function }} [how] */
+  #ask(frame, answer, { deadline = this.#deadline(), isFor } = {}) {
+    if (this.#ended) return Promise.reject(this.#away());
     const id = frame.id ?? randomId();
     return new Promise((resolve, reject) => {
-      const deadline = this.#clock.now() + withinMs;
       this.#requests.add({
         id,
         to: frame.to,
@@ -779,6 +813,11 @@ function checked(chat) {
     );
   }
   return chat;
+}
+
+/** Tells whether the server has nothing of a message that ended so. */
+function isGone(state) {
+  return state === "refused" || state === "expired" || state === "revoked";
 }
 
 function defined(options) {

@@ -120,8 +120,9 @@ export class Outbox {
 
   /** A message that the server has turned down for good by other means than an ERROR. */
   refuse(to, id, error) {
-    const entry = this.entry("C2C", to, id) ?? this.#byId(id);
-    if (entry) this.#finish(entry, "refused", error);
+    const entry = this.entry("C2C", to, id);
+    if (entry && this.#flight.has(keyOf(entry)))
+      this.#finish(entry, "refused", error);
   }
 
   /** The frame of this message was too long for the server. */
@@ -299,12 +300,11 @@ export class Outbox {
 
   #error(now, { id, to, code, msg, retry_ms: retryMs }) {
     if (id === undefined) return false;
-    const entry =
-      (to !== undefined &&
-        (this.entry("C2C", to, id) ?? this.entry("C2G", to, id))) ||
-      this.#byId(id);
-    if (entry?.state !== "queued") return false;
+    const entry = this.#meant(to, id);
+    if (!entry) return false;
     if (!mayRepeat(code)) {
+      // The id may be that of a question about this message, which says nothing of what was never sent.
+      if (!this.#flight.has(keyOf(entry))) return false;
       const late =
         code === Code.BadFrame &&
         entry.expiresAt !== undefined &&
@@ -367,10 +367,14 @@ export class Outbox {
     return entry !== undefined;
   }
 
-  #byId(id) {
-    for (const entry of this.#entries.values())
-      if (entry.id === id) return entry;
-    return undefined;
+  /** Which message an ERROR is about, that has no type and perhaps no `to`: rather one on its way than another. */
+  #meant(to, id) {
+    const all =
+      to === undefined
+        ? this.entries().filter((entry) => entry.id === id)
+        : [this.entry("C2C", to, id), this.entry("C2G", to, id)];
+    const queued = all.filter((entry) => entry?.state === "queued");
+    return queued.find((entry) => this.#flight.has(keyOf(entry))) ?? queued[0];
   }
 
   #jittered(ms) {

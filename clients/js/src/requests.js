@@ -43,6 +43,14 @@ export class Requests {
       : this.#answer(frame);
   }
 
+  /** Rejects the request that has this id and waits for this type of answer, if there is one. */
+  refuse(answer, id, error) {
+    const request = this.#find((one) => one.answer === answer && one.id === id);
+    if (!request) return;
+    this.#pending.delete(request);
+    request.reject(error);
+  }
+
   /** Rejects everything. */
   end(error) {
     for (const request of this.#pending) request.reject(error);

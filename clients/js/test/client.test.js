@@ -616,6 +616,7 @@ describe("what is asked", () => {
   it("comes with who has a message of a group, and who is there", async () => {
     const me = await online();
     const receipts = me.receipts(CREW, "m1", { limit: 5 });
+    await idle();
     assert.deepEqual(server.last.of("C2G_RECEIPTS"), [
       { id: "m1", type: "C2G_RECEIPTS", to: "crew", limit: 5 },
     ]);
@@ -765,6 +766,97 @@ describe("what is said besides", () => {
       server_ts: 9,
     });
     await revoked;
+  });
+
+  it("asks who has a message when that has arrived, not while it is queued", async () => {
+    const me = await online({ window: 1 });
+    await me.send(CREW, 1, { id: "m1" });
+    await me.send(CREW, 2, { id: "m2" });
+    const receipts = me.receipts(CREW, "m2");
+    const error = assert.rejects(me.receipts(CREW, "m1"), {
+      code: 404,
+      message: "the message was refused",
+    });
+    await idle();
+    assert.deepEqual(server.last.of("C2G_RECEIPTS"), []);
+    server.last.say({
+      id: "m1",
+      type: "ERROR",
+      to: "crew",
+      code: 403,
+      msg: "muted",
+    });
+    await error;
+    server.last.say({
+      id: "m2",
+      type: "C2G_SERVER_ACK",
+      to: "crew",
+      cseq: 1,
+      server_ts: 1,
+    });
+    await idle();
+    assert.deepEqual(
+      server.last.of("C2G_RECEIPTS").map(({ id }) => id),
+      ["m2"],
+    );
+    server.last.say({
+      id: "m2",
+      type: "C2G_RECEIPTS_PAGE",
+      to: "crew",
+      members: [],
+      next: null,
+      more: false,
+    });
+    assert.deepEqual((await receipts).members, []);
+    assert.deepEqual(
+      me.outbox().map(({ id, state }) => [id, state]),
+      [["m2", "accepted"]],
+    );
+  });
+
+  for (const [what, call] of [
+    ["a revocation", (me) => me.revoke(CREW, "m1")],
+    ["a change", (me) => me.edit(CREW, "m1", 2)],
+    ["a question for receipts", (me) => me.receipts(CREW, "m1")],
+  ]) {
+    it(`gives up ${what} of a message that never arrives, in time`, async () => {
+      const me = await online({ requestMs: 200 });
+      await me.send(CREW, 1, { id: "m1" });
+      const late = assert.rejects(call(me), {
+        code: 0,
+        message: "no answer in time",
+      });
+      await clock.advance(200);
+      await late;
+    });
+
+    it(`ends ${what} of a message on its way when the client goes`, async () => {
+      const me = await online();
+      await me.send(CREW, 1, { id: "m1" });
+      const ended = assert.rejects(call(me), {
+        code: 0,
+        message: "the client is closed",
+      });
+      await idle();
+      await me.close();
+      await ended;
+    });
+  }
+
+  it("has as long for a revocation and for the message before it as for any request", async () => {
+    const me = await online({ requestMs: 1_000 });
+    await me.send(BOB, 1, { id: "m1" });
+    const late = assert.rejects(me.revoke(BOB, "m1"), { code: 0 });
+    await clock.advance(900);
+    server.last.say({
+      id: "m1",
+      type: "C2C_SERVER_ACK",
+      to: "bob",
+      server_ts: 1,
+    });
+    await clock.advance(100);
+    assert.equal(server.last.of("C2C_REVOKE").length, 1);
+    await late;
   });
 
   it("edits under an id of its own", async () => {
@@ -977,6 +1069,29 @@ describe("what is said besides", () => {
     });
     await answered;
   });
+});
+
+describe("a signal", () => {
+  for (const why of ["not_a_friend", "in_denylist"]) {
+    it(`is refused at once by the notice ${why}`, async () => {
+      const me = await online();
+      const refused = assert.rejects(
+        me.signal("bob", "WEBRTC_OFFER", 1, { id: "w1" }),
+        { code: 403, message: why },
+      );
+      server.last.say({
+        id: "w1",
+        type: "S2C",
+        from: "",
+        to: "me",
+        payload: { msg_type: why, to: "bob" },
+        server_ts: 1,
+      });
+      await refused;
+      await clock.advance(20_000);
+      assert.equal(server.last.of("WEBRTC_OFFER").length, 1);
+    });
+  }
 });
 
 describe("a connection", () => {

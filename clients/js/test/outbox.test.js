@@ -293,6 +293,37 @@ describe("the outbox", () => {
     assert.equal(outbox.take(2, error("m1", 403)), false);
   });
 
+  it("leaves an ERROR about a message that it never sent to others: it is about a question", () => {
+    const outbox = filled(2, { window: 1 });
+    outbox.poll(0);
+    assert.equal(outbox.take(1, error("m2", 404)), false);
+    outbox.refuse("bob", "m2", { code: 403, msg: "in_denylist" });
+    outbox.take(2, ack("m1"));
+    assert.deepEqual(ids(outbox.poll(2).send), ["m2"]);
+    assert.equal(outbox.take(3, error("m2", 404)), true);
+  });
+
+  it("leaves an ERROR about another reader alone, whose id is that of a message", () => {
+    const outbox = filled(1);
+    outbox.poll(0);
+    assert.equal(outbox.take(1, { ...error("m1", 403), to: "carol" }), false);
+    const { to, ...nobody } = error("m1", 403);
+    assert.equal(outbox.take(2, nobody), true);
+  });
+
+  it("takes an ERROR for that of the message on its way, when a group and a user share a name", () => {
+    const outbox = new Outbox({ window: 1 });
+    outbox.add(entry("m1", { type: "C2G" }));
+    outbox.add(entry("m1"));
+    outbox.connected();
+    outbox.poll(0);
+    assert.equal(outbox.take(1, error("m1", 403)), true);
+    assert.deepEqual(
+      outbox.poll(1).changed.map(({ entry: { type } }) => type),
+      ["C2G"],
+    );
+  });
+
   it("takes back what was never sent, and nothing else", () => {
     const outbox = filled(2, { window: 1 });
     outbox.add(entry("old", { fresh: false }));
