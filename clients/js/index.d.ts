@@ -9,7 +9,7 @@ export interface Chat {
 /**
  * What became of a message that was sent: `queued` (in the outbox), `accepted` (durable on the server), `delivered` (a device
  * of the reader has it; of a group, one of at least one member). The others are final too: `refused` (see `error`), `revoked`
- * (taken back), `expired` (nobody took it in time).
+ * (taken back), `expired` (nobody took it in time, or the server no longer knows whether somebody did).
  */
 export type SendState =
   "queued" | "accepted" | "delivered" | "refused" | "revoked" | "expired";
@@ -63,7 +63,10 @@ export interface Conversation {
 export interface Options {
   /** Where the server is, such as `http://127.0.0.1:9800`; in a browser the page's own origin if absent. */
   url?: string;
-  /** An access token, or what fetches one; it is asked again when the token is about to expire or was refused. */
+  /**
+   * An access token, or what fetches one; it is asked again when the token is about to expire or was refused, or did not come
+   * within `openMs`.
+   */
   token?: string | (() => string | Promise<string>);
   /** Used for `POST /v1/token/refresh` when `token` is no function. */
   refreshToken?: string;
@@ -79,12 +82,19 @@ export interface Options {
   heartbeatMs?: number;
   /** How long the answer to a ping may take, milliseconds; 10,000. */
   pongMs?: number;
-  /** How long a login may take, milliseconds; 10,000. */
+  /** How long a login may take, and before it the token, milliseconds; 10,000 each. */
   openMs?: number;
   /** After how long what has no answer is sent again, milliseconds; 10,000. */
   resendMs?: number;
   /** After how long a message that is not known to be delivered is asked about, at first, milliseconds; 60,000. */
   statusMs?: number;
+  /**
+   * How long the server keeps a message for its reader, its `inbox.ttl_ms`, milliseconds; 604,800,000, a week. The server
+   * forgets what became of a message after twice that time. When it does not know a message that it accepted longer ago than
+   * this, nobody waits for it any more: it is `expired`, though its reader may have had it, and is not sent again. A younger
+   * one is, because then the server has lost it.
+   */
+  inboxTtlMs?: number;
   /** How long a request may take, milliseconds; 30,000. */
   requestMs?: number;
   /** How long an acknowledgement waits for others, milliseconds; 20. */

@@ -81,8 +81,9 @@ export class Client {
     this.#clock = options.clock ?? systemClock;
     this.#fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
     this.#alarm = new Alarm(this.#clock, () => this.#turn());
-    const { refreshToken } = options;
+    const { refreshToken, openMs } = options;
     this.#tokens = new Tokens({
+      fetchMs: openMs,
       token: options.token,
       fetch:
         refreshToken &&
@@ -313,6 +314,7 @@ export class Client {
       random = Math.random,
       resendMs,
       statusMs,
+      inboxTtlMs: ttlMs,
       window,
       ackMs,
       heartbeatMs,
@@ -325,7 +327,9 @@ export class Client {
     this.#link = new Link(
       defined({ ghosts, heartbeatMs, pongMs, openMs, backoff, random }),
     );
-    this.#outbox = new Outbox(defined({ window, resendMs, statusMs, random }));
+    this.#outbox = new Outbox(
+      defined({ window, resendMs, statusMs, ttlMs, random }),
+    );
     this.#inbox = new Inbox(defined({ ackMs, repeatMs: resendMs }));
     this.#requests = new Requests(defined({ resendMs }));
     this.#handover = this.#handingOver(this.#inbox);
@@ -433,7 +437,7 @@ export class Client {
   #turn() {
     const now = this.#clock.now();
     for (const order of this.#link.poll(now)) this.#obey(order);
-    const { send, ask, changed } = this.#outbox.poll(now);
+    const { send, ask, changed } = this.#outbox.poll(now, this.#wall());
     for (const entry of send) {
       this.#line.write(messageFrame(entry), () =>
         this.#outbox.tooLong(entry.type, entry.to, entry.id),
@@ -596,7 +600,7 @@ export class Client {
       void this.#emit("typing", { chat, by: frame.from });
     } else if (
       !this.#requests.take(now, frame) &&
-      !this.#outbox.take(now, frame) &&
+      !this.#outbox.take(now, frame, this.#wall()) &&
       frame.type === "C2G_DELIVERED"
     ) {
       const message = this.#receipts.grown(frame);
@@ -644,8 +648,8 @@ export class Client {
 
   #error(now, frame) {
     const { id, code, msg, retry_ms: retryMs } = frame;
-    if (this.#outbox.take(now, frame) || this.#requests.take(now, frame))
-      return;
+    if (this.#outbox.take(now, frame, this.#wall())) return;
+    if (this.#requests.take(now, frame)) return;
     const about = (kind) => id === undefined || id.startsWith(`${kind}-`);
     const worn = code === Code.RefreshToken || code === Code.InvalidToken;
     if (this.#refresh.waiting && (worn || about("refresh")))

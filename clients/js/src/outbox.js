@@ -1,5 +1,5 @@
 // The outbox decides what is sent when; it neither reads a clock nor touches a socket. Its owner tells it what happened, asks
-// `poll(now)` what to do, and comes back at `due()`.
+// `poll(now)` what to do, and comes back at `due()`. Where the time of day counts it comes besides, as `wall`.
 import { Code, mayRepeat } from "./codes.js";
 import { chatKey, sentKey } from "./frames.js";
 
@@ -11,6 +11,8 @@ const FAILED_MS = [1_000, 60_000];
 const STATUS_MAX_MS = 900_000;
 /** How many messages the server takes in one STATUS. */
 const STATUS_BATCH = 256;
+/** How long the server keeps a message for its reader, milliseconds. */
+const TTL_MS = 604_800_000;
 /** What a refusal without `retry_ms` is taken to ask for, milliseconds. */
 const RETRY_MS = 1_000;
 
@@ -18,6 +20,7 @@ export class Outbox {
   #window;
   #resendMs;
   #statusMs;
+  #ttlMs;
   #random;
   #entries = new Map();
   /** Queued and not on its way, in the order of `n`. */
@@ -38,11 +41,13 @@ export class Outbox {
     window = 128,
     resendMs = 10_000,
     statusMs = 60_000,
+    ttlMs = TTL_MS,
     random = Math.random,
   } = {}) {
     this.#window = window;
     this.#resendMs = resendMs;
     this.#statusMs = statusMs;
+    this.#ttlMs = ttlMs;
     this.#random = random;
   }
 
@@ -99,7 +104,7 @@ export class Outbox {
   }
 
   /** Takes a frame from the server; true if it was about a message of this outbox. */
-  take(now, frame) {
+  take(now, frame, wall = now) {
     switch (frame.type) {
       case "C2C_SERVER_ACK":
       case "C2G_SERVER_ACK":
@@ -110,9 +115,9 @@ export class Outbox {
       case "C2G_DELIVERED":
         return this.#withEntry(frame, (entry) => this.#delivered(entry, frame));
       case "STATUS":
-        return this.#status(now, frame);
+        return this.#status(now, frame, wall);
       case "ERROR":
-        return this.#error(now, frame);
+        return this.#error(now, frame, wall);
       default:
         return false;
     }
@@ -146,12 +151,12 @@ export class Outbox {
    * What to do now: messages to send in this order, messages to ask STATUS about, and entries that have changed since,
    * with `finished` for those that leave the outbox.
    */
-  poll(now) {
+  poll(now, wall = now) {
     const send = [];
     let ask = [];
     if (this.#connected) {
       this.#repeat(now, send);
-      this.#advance(now, send);
+      this.#advance(now, send, wall);
       ask = this.#ask(now);
     }
     const changed = this.#changes;
@@ -197,7 +202,7 @@ export class Outbox {
     }
   }
 
-  #advance(now, send) {
+  #advance(now, send, wall) {
     if (now < this.#heldUntil) return;
     for (let at = 0; at < this.#queue.length && this.#room() > 0;) {
       const entry = this.#queue[at];
@@ -209,7 +214,7 @@ export class Outbox {
       if (
         entry.fresh &&
         entry.expiresAt !== undefined &&
-        entry.expiresAt <= now
+        entry.expiresAt <= wall
       )
         this.#finish(entry, "expired");
       else this.#launch(now, entry, send);
@@ -245,7 +250,7 @@ export class Outbox {
     return batch;
   }
 
-  #status(now, { of }) {
+  #status(now, { of }, wall) {
     if (!Array.isArray(of)) return false;
     for (const { type = "C2C", to, id, state, count } of of) {
       const key = sentKey(type, to, id);
@@ -255,7 +260,7 @@ export class Outbox {
       if (state === "delivered") this.#delivered(entry, { count });
       else if (state === "revoked" || state === "expired")
         this.#finish(entry, state);
-      else if (state === "unknown") this.#forgotten(entry);
+      else if (state === "unknown") this.#forgotten(entry, wall);
       else this.#askLater(now, entry);
     }
     if (this.#asked?.left.size === 0) this.#asked = undefined;
@@ -289,8 +294,15 @@ export class Outbox {
     this.#finish(entry, "delivered");
   }
 
-  /** The server has never heard of it, or lost it to a restored backup: it is sent as if for the first time. */
-  #forgotten(entry) {
+  /**
+   * The server has lost it to a restored backup, and it is sent as if for the first time; or it was accepted so long ago that
+   * the server has forgotten it. Then its reader may have had it and would get it twice, and else it has expired.
+   */
+  #forgotten(entry, wall) {
+    if (wall - (entry.serverTs ?? entry.createdAt) >= this.#ttlMs) {
+      this.#finish(entry, "expired");
+      return;
+    }
     entry.state = "queued";
     delete entry.cseq;
     delete entry.serverTs;
@@ -298,7 +310,7 @@ export class Outbox {
     this.#changes.push({ entry, finished: false });
   }
 
-  #error(now, { id, to, code, msg, retry_ms: retryMs }) {
+  #error(now, { id, to, code, msg, retry_ms: retryMs }, wall) {
     if (id === undefined) return false;
     const entry = this.#meant(to, id);
     if (!entry) return false;
@@ -308,7 +320,7 @@ export class Outbox {
       const late =
         code === Code.BadFrame &&
         entry.expiresAt !== undefined &&
-        entry.expiresAt <= now;
+        entry.expiresAt <= wall;
       this.#finish(entry, late ? "expired" : "refused", { code, msg });
       return true;
     }

@@ -3,6 +3,9 @@ import { YizhanError } from "./error.js";
 /** A token that is closer to its end than this is not used for a new connection, milliseconds. */
 const NEARLY_OVER_MS = 5_000;
 
+/** How long a token may take to come, milliseconds. */
+const FETCH_MS = 10_000;
+
 /** Reads what a token says of itself, without any proof; an empty object for what is no JWT. */
 export function readToken(token) {
   try {
@@ -28,10 +31,16 @@ export class Tokens {
   #exp = Infinity;
   #worn = false;
   #fetching;
+  #asked = 0;
+  #answered = 0;
+  #clock;
+  #fetchMs;
   #wall;
 
   /** `fetch` is what gets a new token, if anything does. */
-  constructor({ token, fetch, clock }) {
+  constructor({ token, fetch, clock, fetchMs = FETCH_MS }) {
+    this.#clock = clock;
+    this.#fetchMs = fetchMs;
     this.#wall = () => (clock.wall ? clock.wall() : clock.now());
     this.#fetch = typeof token === "function" ? async () => token() : fetch;
     if (typeof token === "string") this.#take(token);
@@ -64,14 +73,37 @@ export class Tokens {
         );
       return this.#token;
     }
-    this.#fetching ??= this.#fetch().finally(
+    this.#fetching ??= this.#inTime(this.#fetched()).finally(
       () => (this.#fetching = undefined),
     );
-    const token = await this.#fetching;
+    return this.#fetching;
+  }
+
+  async #fetched() {
+    this.#asked += 1;
+    const asked = this.#asked;
+    const token = await this.#fetch();
     if (typeof token !== "string" || token === "")
       throw new YizhanError(0, "no token was returned");
-    this.#take(token);
+    // What comes late is good for the next attempt, unless a later call was answered before.
+    if (asked > this.#answered) {
+      this.#answered = asked;
+      this.#take(token);
+    }
     return token;
+  }
+
+  /** A source that never answers would hold up everybody who shares its answer, for ever. */
+  #inTime(fetched) {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.setTimeout(
+        () => reject(new YizhanError(0, "no token came in time")),
+        this.#fetchMs,
+      );
+      fetched
+        .then(resolve, reject)
+        .finally(() => this.#clock.clearTimeout(timer));
+    });
   }
 
   /** The server does not want this one any more. */

@@ -170,6 +170,41 @@ describe("a client", () => {
     );
   });
 
+  it("does not send again what the server has forgotten, by the time of day and the server's own time", async () => {
+    const DAY = 86_400_000;
+    let wall = 50 * DAY;
+    const me = await online({
+      inboxTtlMs: DAY,
+      clock: Object.assign(clock, { wall: () => wall }),
+    });
+    for (const id of ["m1", "m2"]) {
+      await me.send(BOB, 1, { id });
+      server.last.say({
+        id,
+        type: "C2C_SERVER_ACK",
+        to: "bob",
+        server_ts: wall,
+      });
+      wall += DAY / 2;
+    }
+    await clock.advance(60_000);
+    server.last.say({
+      type: "STATUS",
+      of: server.last
+        .of("STATUS")[0]
+        .of.map((item) => ({ ...item, state: "unknown" })),
+    });
+    assert.deepEqual(
+      me.events("sent").map(({ id, state }) => [id, state]),
+      [
+        ["m1", "accepted"],
+        ["m2", "accepted"],
+        ["m1", "expired"],
+        ["m2", "queued"],
+      ],
+    );
+  });
+
   it("hears that a message was refused for good, also by a notice", async () => {
     const me = await online();
     await me.send(BOB, 1, { id: "m1" });
@@ -1234,6 +1269,26 @@ describe("a connection", () => {
       assert.deepEqual(
         me.events("error").map(({ code, message }) => [code, message]),
         Array(2).fill([0, "undefined"]),
+      );
+    });
+  }
+
+  for (const database of ["x", undefined]) {
+    const when = database ? "when it dials" : "before the store is open";
+    it(`asks a token source again that never answers, ${when}`, async () => {
+      let calls = 0;
+      const me = client({
+        database,
+        token: () => ((calls += 1) < 3 ? new Promise(() => {}) : token("me")),
+        openMs: 5_000,
+      });
+      const connected = me.connect();
+      await clock.advance(15_000);
+      await connected;
+      assert.equal(me.connection, "online");
+      assert.deepEqual(
+        me.events("error").map(({ code, message }) => [code, message]),
+        Array(2).fill([0, "no token came in time"]),
       );
     });
   }

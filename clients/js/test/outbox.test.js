@@ -179,6 +179,37 @@ describe("the outbox", () => {
     assert.deepEqual(ids(outbox.entries()), ["m1", "m4"]);
   });
 
+  it("does not send again what the server may have forgotten: after a week it has expired either way", () => {
+    const DAY = 86_400_000;
+    const outbox = new Outbox();
+    const accepted = { state: "accepted", fresh: false };
+    outbox.add(entry("old", { ...accepted, serverTs: 1_000 }));
+    outbox.add(entry("young", { ...accepted, serverTs: 1_001 }));
+    outbox.add(entry("bare", { ...accepted, createdAt: 1_000 }));
+    outbox.connected();
+    outbox.poll(5);
+    const of = ["old", "young", "bare"].map((id) => ({
+      id,
+      to: "bob",
+      state: "unknown",
+    }));
+    outbox.take(6, { type: "STATUS", of }, 1_000 + 7 * DAY);
+    const { send, changed } = outbox.poll(6, 1_000 + 7 * DAY);
+    assert.deepEqual(ids(send), ["young"]);
+    assert.deepEqual(
+      changed.map(({ entry: { id, state }, finished }) => [
+        id,
+        state,
+        finished,
+      ]),
+      [
+        ["old", "expired", true],
+        ["young", "queued", false],
+        ["bare", "expired", true],
+      ],
+    );
+  });
+
   it("asks about a receipt that does not come, less and less often", () => {
     const outbox = filled(1, { statusMs: 1_000 });
     outbox.poll(0);

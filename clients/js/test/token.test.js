@@ -58,6 +58,31 @@ describe("a token", () => {
     assert.equal(await tokens.current(), token("bob"));
   });
 
+  it("is asked for again when it does not come in time, and is taken also when it is late", async () => {
+    const clock = new FakeClock();
+    const calls = [];
+    const tokens = new Tokens({
+      token: () => new Promise((resolve) => calls.push(resolve)),
+      clock,
+      fetchMs: 100,
+    });
+    const late = () =>
+      assert.rejects(tokens.current(), { message: "no token came in time" });
+    const first = late();
+    await clock.advance(100);
+    await first;
+    const second = late();
+    await clock.advance(100);
+    await second;
+    assert.equal(calls.length, 2);
+    calls[1](token("bob", clock.now() + 20_000));
+    await clock.advance(0);
+    calls[0](token("bob", clock.now() + 10_000));
+    await clock.advance(0);
+    assert.equal(await tokens.current(), token("bob", clock.now() + 20_000));
+    assert.equal(calls.length, 2);
+  });
+
   it("that is fixed is used to its end", async () => {
     const fixed = token("bob", 5);
     const tokens = new Tokens({ token: fixed, clock: new FakeClock() });
