@@ -468,6 +468,26 @@ async fn everything_is_done_by_keys() {
 }
 
 #[tokio::test]
+async fn who_is_chosen_after_a_refused_login_is_the_same_after_a_reload() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let server = server().await;
+    let mut page = browser.start().await;
+    // No user has the number 0.
+    page.open(&format!("http://{}/#user=0&lang=en", server.public))
+        .await;
+    page.wait_for("document.querySelector('#login-error')?.textContent")
+        .await;
+    click(&mut page, "login-user-1").await;
+    page.wait_for(READY).await;
+    reload(&mut page).await;
+    let name = User::new(ALICE).name;
+    page.wait_for(&format!("document.querySelector('#my-uid').textContent === {name:?}"))
+        .await;
+}
+
+#[tokio::test]
 async fn a_phone_shows_one_pane_at_a_time() {
     let Some(browser) = Browser::find() else {
         return;

@@ -30,13 +30,18 @@ begin();
 function begin() {
   const { user } = route();
   if (user === null) {
-    showLogin((number) => {
-      go({ user: number, chat: null });
-      logIn(number);
-    });
-    return;
+    chooseUser();
+  } else {
+    logIn(user);
   }
-  logIn(user);
+}
+
+/** Asks who one is, and keeps the answer in the address. */
+function chooseUser(problem) {
+  showLogin((number) => {
+    go({ user: number, chat: null });
+    logIn(number);
+  }, problem);
 }
 
 /** Finds out who the user is, however long the server takes, and opens the page for them. */
@@ -54,7 +59,7 @@ async function logIn(number) {
       }
       if (error.message) {
         go({ user: null, chat: null });
-        showLogin(logIn, t("login.refused", error.message));
+        chooseUser(t("login.refused", error.message));
         return;
       }
       byId("login").hidden = false;
