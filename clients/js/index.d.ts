@@ -61,7 +61,10 @@ export interface Conversation {
 }
 
 export interface Options {
-  /** Where the server is, such as `http://127.0.0.1:9800`; in a browser the page's own origin if absent. */
+  /**
+   * Where the server is, such as `http://127.0.0.1:9800`, or `https://example.com/im` behind a proxy that takes `/im` away; in a
+   * browser the page's own origin if absent.
+   */
   url?: string;
   /**
    * An access token, or what fetches one; it is asked again when the token is about to expire or was refused, or did not come

@@ -81,6 +81,7 @@ const FILES: &[File] = &[
     page!("parts/typing.js", SCRIPT),
     page!("parts/viewport.js", SCRIPT),
     page!("parts/words.js", SCRIPT),
+    client!("address.js"),
     client!("backoff.js"),
     client!("client.js"),
     client!("clock.js"),

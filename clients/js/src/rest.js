@@ -1,3 +1,4 @@
+import { addressOf } from "./address.js";
 import { Code } from "./codes.js";
 import { YizhanError, asError } from "./error.js";
 
@@ -30,7 +31,7 @@ async function call({ fetch, base, token }, method, path, body) {
   let answer;
   let status;
   try {
-    const response = await fetch(new URL(path, base), {
+    const response = await fetch(addressOf(base, path), {
       method,
       headers: {
         authorization: `Bearer ${token.replace(/^Bearer /i, "")}`,

@@ -1,9 +1,10 @@
 // One connection. After `drop` nothing is heard of it any more, whatever the socket below still says: a browser may take
 // minutes to notice that the other side is gone.
+import { addressOf } from "./address.js";
 
 /** The address of the WebSocket; tokens go into the query because browsers cannot set headers. */
 export function socketUrl(base, { token, did, dtype }) {
-  const url = new URL("/ws", base);
+  const url = addressOf(base, "/ws");
   url.protocol =
     url.protocol === "https:" || url.protocol === "wss:" ? "wss:" : "ws:";
   const query = { authorization: token, did, dtype, errors: "close" };

@@ -85,6 +85,26 @@ describe("a client", () => {
     assert.equal(me.uid, "me");
   });
 
+  for (const url of ["http://server/im", "wss://server/im/?x#y"]) {
+    it(`finds a server below a path: ${url}`, async () => {
+      const asked = [];
+      const fetch = async (address) => {
+        asked.push(address.pathname + address.search);
+        return { status: 200, text: async () => '{"code":0,"payload":1}' };
+      };
+      const me = await online({ url, fetch });
+      const { origin, pathname } = server.last.url;
+      assert.equal(pathname, "/im/ws");
+      assert.equal(
+        origin,
+        url.startsWith("wss") ? "wss://server" : "ws://server",
+      );
+      await me.rest("GET", "/v1/groups?limit=1");
+      await me.rest("GET", "http://other/v1");
+      assert.deepEqual(asked, ["/im/v1/groups?limit=1", "/im/http://other/v1"]);
+    });
+  }
+
   it("takes a message through its three states", async () => {
     server.onframe = obliging;
     const me = await online();

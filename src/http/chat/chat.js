@@ -79,7 +79,7 @@ function open(number, first) {
   };
   const database = `yizhan-${first.uid}${device ? `-${device}` : ""}`;
   const session = new Session(
-    new Client({ token, database, dtype: "web", ...(device ? { did: device } : {}) }),
+    new Client({ url: new URL(".", location).href, token, database, dtype: "web", ...(device ? { did: device } : {}) }),
     first.uid,
   );
   new Page(session, number).begin();
