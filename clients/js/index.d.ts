@@ -102,6 +102,8 @@ export interface Options {
   requestMs?: number;
   /** How long an acknowledgement waits for others, milliseconds; 20. */
   ackMs?: number;
+  /** How many messages may be queued or accepted and not delivered yet, in memory and in the store; 10,000. */
+  outboxMax?: number;
   /** How many messages may be without an answer at once; 128. It must be below the server's `device.send_window`. */
   window?: number;
   /** The pauses between attempts to connect; 500 and 30,000. */
@@ -143,7 +145,10 @@ export declare class Client {
   close(): Promise<void>;
   /** Stays away until `connect()`. */
   disconnect(): void;
-  /** Queues a message: it is in the store when the promise resolves. */
+  /**
+   * Queues a message: it is in the store when the promise resolves. Rejects with code 0 when the outbox is full, and then
+   * nothing was queued.
+   */
   send(
     chat: Chat,
     payload: unknown,
@@ -198,6 +203,7 @@ export declare class Client {
       count?: number;
     }[]
   >;
+  /** Who of these is there, in their order. The server takes 256 in one request; more are asked in several. */
   presence(
     uids: string[],
   ): Promise<{ uid: string; state: "online" | "offline" | "unknown" }[]>;
@@ -211,7 +217,10 @@ export declare class Client {
     payload: unknown,
     options?: { id?: string },
   ): Promise<void>;
-  /** Any route of the REST API, with the token: `client.rest('POST', '/v1/groups', {…})`. */
+  /**
+   * Any route of the REST API, with the token: `client.rest('POST', '/v1/groups', {…})`. Resolves with the answer's `payload`,
+   * and rejects with its `code`; with 0 when there is no answer or it is none of the REST API's, such as a page of a proxy.
+   */
   rest(method: string, path: string, body?: unknown): Promise<any>;
   /** Returns what removes the listener. */
   on<K extends keyof Events>(

@@ -19,7 +19,7 @@ import { Inbox } from "./inbox.js";
 import { Line } from "./line.js";
 import { Link } from "./link.js";
 import { Outbox } from "./outbox.js";
-import { conversations, history, receipts, status } from "./pages.js";
+import { conversations, history, presence, receipts, status } from "./pages.js";
 import { Persistence } from "./persistence.js";
 import { Reads } from "./reads.js";
 import { Receipts } from "./receipts.js";
@@ -33,6 +33,8 @@ import { watchNetwork } from "./network.js";
 
 /** How long a request may take, reconnects included, milliseconds. */
 const REQUEST_MS = 30_000;
+/** How many messages an outbox takes. */
+const OUTBOX_MAX = 10_000;
 /** How often the outboxes of closed tabs are looked for, milliseconds. */
 const ADOPT_MS = 60_000;
 /** How often "is typing" is said, milliseconds. */
@@ -191,6 +193,12 @@ export class Client {
       await this.#load();
       const known = this.#outbox.entry(type, to, id);
       if (known) return known;
+      const max = this.#options.outboxMax ?? OUTBOX_MAX;
+      if (this.#outbox.size >= max)
+        throw new YizhanError(
+          0,
+          `the outbox is full: it has ${max} messages that are not delivered yet`,
+        );
       const entry = {
         n: this.#nextN(),
         id,
@@ -292,8 +300,7 @@ export class Client {
   }
 
   async presence(uids) {
-    const { of } = await this.#ask({ type: "PRESENCE", of: uids }, "PRESENCE");
-    return of;
+    return presence(this.#asking, uids);
   }
 
   async signal(to, type, payload, { id = randomId() } = {}) {

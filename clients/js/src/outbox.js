@@ -56,6 +56,10 @@ export class Outbox {
     return [...this.#entries.values()];
   }
 
+  get size() {
+    return this.#entries.size;
+  }
+
   entry(type, to, id) {
     return this.#entries.get(sentKey(type, to, id));
   }

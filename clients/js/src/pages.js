@@ -1,8 +1,8 @@
 // What is asked page by page: `ask(frame, answer)` sends a request and resolves with the frame that answers it.
 import { statusItem, toConversation, toMessage } from "./frames.js";
 
-/** How many messages the server takes in one STATUS. */
-const STATUS_MAX = 256;
+/** How many messages the server takes in one STATUS, and how many users in one PRESENCE. */
+const BATCH_MAX = 256;
 
 /**
  * @param {Function} ask
@@ -54,8 +54,8 @@ export async function receipts(ask, { to }, id, { after, limit }) {
  */
 export async function status(ask, { type, to }, ids) {
   const states = [];
-  for (let at = 0; at < ids.length; at += STATUS_MAX) {
-    const some = ids.slice(at, at + STATUS_MAX);
+  for (let at = 0; at < ids.length; at += BATCH_MAX) {
+    const some = ids.slice(at, at + BATCH_MAX);
     const of = some.map((id) => statusItem({ type, to, id }));
     // The answer carries no id: it is known by what it is about.
     const isFor = (frame) =>
@@ -71,4 +71,18 @@ export async function status(ask, { type, to }, ids) {
       states.push(count === undefined ? { id, state } : { id, state, count });
   }
   return states;
+}
+
+/**
+ * @param {Function} ask
+ * @param {string[]} uids
+ */
+export async function presence(ask, uids) {
+  const asked = [];
+  for (let at = 0; at < uids.length; at += BATCH_MAX) {
+    const of = uids.slice(at, at + BATCH_MAX);
+    asked.push(ask({ type: "PRESENCE", of }, "PRESENCE"));
+  }
+  const answers = await Promise.all(asked);
+  return answers.flatMap(({ of }) => of);
 }

@@ -40,17 +40,27 @@ async function call({ fetch, base, token }, method, path, body) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     status = response.status;
-    answer = JSON.parse(await response.text());
+    answer = parse(await response.text());
   } catch (error) {
-    throw new YizhanError(
-      status ?? 0,
-      status ? `HTTP ${status}` : `no answer: ${asError(error).message}`,
-    );
+    throw new YizhanError(0, `no answer: ${asError(error).message}`);
   }
-  if (answer.code === 0) return answer.payload;
-  throw new YizhanError(
-    answer.code ?? status,
-    answer.msg ?? `HTTP ${status}`,
-    answer.payload?.retry_ms,
-  );
+  if (answer?.code === 0) return answer.payload;
+  if (typeof answer?.code === "number")
+    throw new YizhanError(
+      answer.code,
+      answer.msg ?? `HTTP ${status}`,
+      answer.payload?.retry_ms,
+    );
+  // What stands before the server may answer too, and its success is not the server's.
+  throw status >= 200 && status < 300
+    ? new YizhanError(0, `HTTP ${status}, but no answer of the REST API`)
+    : new YizhanError(status, `HTTP ${status}`);
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

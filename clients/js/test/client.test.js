@@ -142,6 +142,37 @@ describe("a client", () => {
     assert.equal(me.outbox().length, 1);
   });
 
+  it("queues no more than its outbox may hold, and goes on when there is room", async () => {
+    const me = await online({ outboxMax: 2 });
+    const sends = ["m1", "m2", "m3"].map((id) => me.send(BOB, 1, { id }));
+    await assert.rejects(sends[2], {
+      name: "YizhanError",
+      code: 0,
+      message: /full.* 2 /,
+    });
+    assert.equal(
+      (await me.send(BOB, 1, { id: "m2" })).id,
+      "m2",
+      "a repeat is no more",
+    );
+    assert.deepEqual(
+      me.outbox().map(({ id }) => id),
+      ["m1", "m2"],
+    );
+    server.last.say({
+      id: "m1",
+      type: "C2C_DELIVERED",
+      from: "bob",
+      to: "bob",
+      server_ts: 1,
+    });
+    await me.send(BOB, 1, { id: "m3" });
+    assert.deepEqual(
+      server.last.of("C2C").map(({ id }) => id),
+      ["m1", "m2", "m3"],
+    );
+  });
+
   it("refuses what no server would take, before it is queued", async () => {
     const me = client();
     await assert.rejects(me.send({ type: "C2X", to: "bob" }, 1), TypeError);
@@ -710,6 +741,26 @@ describe("what is asked", () => {
       of: [{ uid: "bob", state: "online" }],
     });
     assert.deepEqual(await presence, [{ uid: "bob", state: "online" }]);
+  });
+
+  it("comes with the presence of more users than the server takes at once", async () => {
+    server.onframe = ({ type, id, of }, connection) => {
+      if (type !== "PRESENCE") return;
+      const states = of.map((uid) => ({ uid, state: "offline" }));
+      connection.say({ id, type, of: states });
+    };
+    const me = await online();
+    const uids = Array.from({ length: 600 }, (_, n) => `u${n}`);
+    const states = await me.presence(uids);
+    assert.deepEqual(
+      states.map(({ uid }) => uid),
+      uids,
+    );
+    assert.deepEqual(
+      server.last.of("PRESENCE").map(({ of }) => of.length),
+      [256, 256, 88],
+    );
+    assert.deepEqual(await me.presence([]), []);
   });
 
   it("is asked again after a reconnect", async () => {
@@ -1527,6 +1578,17 @@ describe("REST", () => {
       message: "no answer: connection refused",
     });
   });
+
+  for (const body of ["<html>", "null", '{"openapi":"3.1.0"}']) {
+    it(`does not take the success of somebody else for the server's: ${body}`, async () => {
+      const { fetch } = answers([200, body]);
+      await assert.rejects(client({ fetch }).rest("POST", "/v1/groups", {}), {
+        name: "YizhanError",
+        code: 0,
+        message: "HTTP 200, but no answer of the REST API",
+      });
+    });
+  }
 
   it("gets a new token once when the old one is refused", async () => {
     const { fetch, calls } = answers(
