@@ -108,7 +108,10 @@ export interface Options {
   window?: number;
   /** The pauses between attempts to connect; 500 and 30,000. */
   backoff?: { minMs?: number; maxMs?: number };
-  /** Who owns a device id; by default Web Locks in browsers, and a table of this process elsewhere. */
+  /**
+   * Who owns a device id; by default Web Locks in browsers, and a table of this process elsewhere. In a page without Web Locks,
+   * or with a `store` of its own, what another device has left in its outbox is sent by that device only, unless this is given.
+   */
   locks?: Locks;
   /** For tests and unusual places. */
   WebSocket?: new (url: string) => any;

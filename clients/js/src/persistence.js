@@ -17,6 +17,7 @@ export class Persistence {
   #store;
   #locks;
   #own;
+  #adopts;
   #slot;
   #release;
 
@@ -29,6 +30,9 @@ export class Persistence {
       opened.#own && opened.#store !== memory && globalThis.navigator?.locks;
     opened.#locks =
       locks ?? (betweenTabs ? webLocks(database) : processLocks(opened.#store));
+    // In a page, a table of this process says nothing of other tabs, whose outboxes may be in the same store.
+    const alone = opened.#store === memory || !globalThis.indexedDB;
+    opened.#adopts = Boolean(locks ?? betweenTabs) || alone;
     const device = await claimDevice(opened.#store, opened.#locks, did);
     opened.did = device.did;
     opened.#slot = device.slot;
@@ -97,9 +101,11 @@ export class Persistence {
 
   /**
    * Moves the outboxes of devices that nobody holds to this one. Each entry is written here before it is removed there: a
-   * page that dies in between leaves it twice, under one id, which the server takes for one message.
+   * page that dies in between leaves it twice, under one id, which the server takes for one message. Where nobody can tell
+   * whether a device is held, all are left alone.
    */
   async adopt(nextN) {
+    if (!this.#adopts) return [];
     const { found, done } = await orphans(this.#store, this.#locks, this.#slot);
     try {
       const entries = [];

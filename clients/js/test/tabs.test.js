@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 
 import { Client, memoryStore } from "../src/index.js";
+import { processLocks } from "../src/locks.js";
 import { FakeClock, idle } from "./support/clock.js";
 import { FakeServer, obliging, token } from "./support/fake.js";
 
@@ -92,6 +93,53 @@ describe("tabs of one browser", () => {
       ["m1"],
     );
     assert.deepEqual(await store.entries("out/"), []);
+  });
+
+  describe("whose locks are not shared", () => {
+    const indexedDb = Object.getOwnPropertyDescriptor(globalThis, "indexedDB");
+    beforeEach(() => {
+      Object.defineProperty(globalThis, "indexedDB", {
+        value: {},
+        configurable: true,
+      });
+    });
+    afterEach(() => {
+      delete globalThis.indexedDB;
+      if (indexedDb) Object.defineProperty(globalThis, "indexedDB", indexedDb);
+    });
+    // A table of this process is kept for each store: with stores of their own over the same values, tabs know nothing of
+    // each other, as in a page without Web Locks.
+    const apart = () => ({ ...store });
+
+    it("leave each other's outboxes alone", async () => {
+      const first = await open({ did: "a", store: apart() });
+      first.disconnect();
+      await first.send(BOB, 1, { id: "m1" });
+      const second = await open({ did: "b", store: apart() });
+      await clock.advance(61_000);
+      assert.deepEqual(second.outbox(), []);
+      assert.deepEqual(server.last.of("C2C"), []);
+      await first.close();
+      await second.close();
+      await open({ did: "a", store: apart() });
+      assert.deepEqual(
+        server.last.of("C2C").map(({ id }) => id),
+        ["m1"],
+      );
+    });
+
+    it("take over what closed ones have left when they are given locks", async () => {
+      const locks = processLocks({});
+      const first = await open({ did: "a", store: apart(), locks });
+      first.disconnect();
+      await first.send(BOB, 1, { id: "m1" });
+      await first.close();
+      const second = await open({ did: "b", store: apart(), locks });
+      assert.deepEqual(
+        second.outbox().map(({ id }) => id),
+        ["m1"],
+      );
+    });
   });
 
   it("keep apart what each has shown", async () => {

@@ -23,6 +23,8 @@ const options: Options = {
   token: async () => "x",
   store,
   backoff: { minMs: 1 },
+  inboxTtlMs: 604_800_000,
+  outboxMax: 10,
   clock: { now: Date.now, setTimeout, clearTimeout },
 };
 const client = new Client(options);
