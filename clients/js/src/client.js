@@ -777,7 +777,11 @@ export class Client {
 
   #asking = (frame, answer, isFor) => this.#ask(frame, answer, { isFor });
 
-  /** @param {{ deadline?: number, isFor?: Function }} [how] */
+  /**
+   * @param {any} frame
+   * @param {string} answer
+   * @param {{ deadline?: number, isFor?: Function }} [how]
+   */
   #ask(frame, answer, { deadline = this.#deadline(), isFor } = {}) {
     if (this.#ended) return Promise.reject(this.#away());
     const id = frame.id ?? randomId();
