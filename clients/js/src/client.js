@@ -61,7 +61,7 @@ export class Client {
   #n = 0;
   #order = Promise.resolve();
   #writes = new Set();
-  /** What ends the waits for messages that are on their way. */
+  /** What ends the waits that the client's going has to end. */
   #waits = new Set();
   #memory = memoryStore();
   #line = new Line();
@@ -408,15 +408,23 @@ export class Client {
         return this.#tokens.uid;
       } catch (error) {
         this.#report(error);
-        await new Promise((resolve) =>
-          this.#clock.setTimeout(
-            () => resolve(undefined),
-            backoff.next(error?.retryMs),
-          ),
-        );
+        await this.#pause(backoff.next(error?.retryMs));
       }
     }
     return this.#tokens.uid;
+  }
+
+  /** Waits for so long, or until the client goes. */
+  #pause(ms) {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#clock.clearTimeout(timer);
+        this.#waits.delete(end);
+        resolve(undefined);
+      };
+      const timer = this.#clock.setTimeout(end, ms);
+      this.#waits.add(end);
+    });
   }
 
   #nextN() {
@@ -727,6 +735,7 @@ export class Client {
    * Asked earlier, it would know nothing of what is still on its way.
    */
   async #arrived(type, to, id) {
+    if (this.#ended) throw this.#away();
     await this.#load();
     await this.#order;
     const deadline = this.#deadline();
@@ -744,7 +753,7 @@ export class Client {
     return new Promise((resolve, reject) => {
       const end = (error) => {
         off();
-        this.#clock.clearTimeout(timer);
+        alarm.clear();
         this.#waits.delete(end);
         if (error) reject(error);
       };
@@ -759,10 +768,10 @@ export class Client {
         end();
         resolve(message.state);
       });
-      const timer = this.#clock.setTimeout(
-        () => end(new YizhanError(0, "no answer in time")),
-        deadline - this.#clock.now(),
+      const alarm = new Alarm(this.#clock, () =>
+        end(new YizhanError(0, "no answer in time")),
       );
+      alarm.set(deadline);
       this.#waits.add(end);
     });
   }

@@ -1,3 +1,4 @@
+import { Alarm } from "./clock.js";
 import { YizhanError } from "./error.js";
 
 /** A token that is closer to its end than this is not used for a new connection, milliseconds. */
@@ -96,13 +97,11 @@ export class Tokens {
   /** A source that never answers would hold up everybody who shares its answer, for ever. */
   #inTime(fetched) {
     return new Promise((resolve, reject) => {
-      const timer = this.#clock.setTimeout(
-        () => reject(new YizhanError(0, "no token came in time")),
-        this.#fetchMs,
+      const alarm = new Alarm(this.#clock, () =>
+        reject(new YizhanError(0, "no token came in time")),
       );
-      fetched
-        .then(resolve, reject)
-        .finally(() => this.#clock.clearTimeout(timer));
+      alarm.set(this.#clock.now() + this.#fetchMs);
+      fetched.then(resolve, reject).finally(() => alarm.clear());
     });
   }
 

@@ -1476,6 +1476,16 @@ describe("a connection", () => {
     );
   });
 
+  it("that waits for a token before the store is open is closed at once", async () => {
+    const me = client({ token: () => Promise.reject(new Error("offline")) });
+    const connected = me.connect();
+    await clock.advance(0);
+    assert.equal(me.events("error").length, 1);
+    await me.close();
+    await connected;
+    assert.equal(me.connection, "closed");
+  });
+
   it("that is told to come back while it closes does, with what was sent meanwhile", async () => {
     const store = memoryStore();
     const me = await online({ store });
