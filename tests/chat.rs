@@ -483,8 +483,10 @@ async fn who_is_chosen_after_a_refused_login_is_the_same_after_a_reload() {
     page.wait_for(READY).await;
     reload(&mut page).await;
     let name = User::new(ALICE).name;
-    page.wait_for(&format!("document.querySelector('#my-uid').textContent === {name:?}"))
-        .await;
+    page.wait_for(&format!(
+        "document.querySelector('#my-uid').textContent === {name:?}"
+    ))
+    .await;
 }
 
 #[tokio::test]
