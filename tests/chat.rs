@@ -6,7 +6,7 @@ mod support;
 
 use std::net::TcpListener;
 
-use support::{Browser, Client, Page, SEED, Server, User, c2c, text_payload};
+use support::{ADMIN_TOKEN, Browser, Call, Client, Page, SEED, Server, User, c2c, text_payload};
 
 const ALICE: u64 = 1;
 const BOB: u64 = 2;
@@ -473,10 +473,11 @@ async fn who_is_chosen_after_a_refused_login_is_the_same_after_a_reload() {
         return;
     };
     let server = server().await;
+    let ban = format!("/v1/users/{}/ban", User::new(BOB).name);
+    let banned = Call::put(server.admin, &ban).bearer(ADMIN_TOKEN);
+    assert_eq!(banned.send().await.status, 200);
     let mut page = browser.start().await;
-    // No user has the number 0.
-    page.open(&format!("http://{}/#user=0&lang=en", server.public))
-        .await;
+    page.open(&address(&server, BOB, None)).await;
     page.wait_for("document.querySelector('#login-error')?.textContent")
         .await;
     click(&mut page, "login-user-1").await;
