@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{ALICE, BOB, Client, ONCE, Server};
-use super::town::{ask, befriend, heard, hears, is_told, name};
+use super::town::{ask, befriend, heard, hears, history, is_told, name};
 
 const STRICT: &str = "contacts.required=true";
 
@@ -12,6 +12,14 @@ async fn is_unwanted(alice: &mut Client, id: &str, why: &str) {
     let notice = hears(alice, "S2C", id).await;
     let payload = notice.json("payload");
     assert_eq!(payload, json!({"msg_type": why, "to": name(BOB)}));
+}
+
+async fn change(alice: &mut Client, id: &str, target: &str) {
+    let to = name(BOB);
+    let said = format!(r#""to":"{to}","target":"{target}","payload":{{"text":"{id}"}}"#);
+    alice
+        .send(format!(r#"{{"id":"{id}","type":"C2C_EDIT",{said}}}"#))
+        .await;
 }
 
 async fn posts(server: &Server, id: &str) -> (u16, String) {
@@ -60,4 +68,59 @@ async fn whoever_is_blocked_hears_in_denylist_and_gets_nothing_through() {
     alice.send_c2c("m3", BOB, "hello").await;
     bob.takes("m3").await;
     assert!(heard(&mut bob, "C2C").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_change_passes_no_block_and_a_revocation_does() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    alice.send_c2c("m1", BOB, "hello").await;
+    bob.takes("m1").await;
+    let path = format!("/v1/blocks/{}", name(ALICE));
+    ask(&server, BOB, "PUT", &path, Value::Null).await.payload();
+    change(&mut alice, "e1", "m1").await;
+    is_unwanted(&mut alice, "e1", "in_denylist").await;
+    let path = format!("/v1/conversations/c2c/{}/messages/m1", name(BOB));
+    let body = json!({"id": "e2", "payload": "what you did not want to hear"});
+    let refused = ask(&server, ALICE, "PUT", &path, body).await;
+    assert_eq!(
+        (refused.status, refused.json()["msg"].clone()),
+        (403, json!("in_denylist"))
+    );
+    let kept = history(&server, BOB, &format!("c2c/{}", name(ALICE))).await;
+    assert_eq!(kept[0]["payload"]["text"], "hello");
+    ask(&server, ALICE, "DELETE", &path, Value::Null)
+        .await
+        .payload();
+    hears(&mut bob, "C2C_REVOKE", "m1").await;
+    assert!(heard(&mut bob, "C2C_EDIT").await.is_empty());
+}
+
+#[tokio::test]
+async fn where_contacts_are_required_only_they_change_what_they_said() {
+    let server = Server::start(&[ONCE, STRICT]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    befriend(&server, ALICE, BOB).await;
+    alice.send_c2c("m1", BOB, "hello").await;
+    alice.accepted("m1").await;
+    change(&mut alice, "e1", "m1").await;
+    hears(&mut alice, "C2C_EDIT_ACK", "e1").await;
+    let path = format!("/v1/contacts/{}", name(ALICE));
+    ask(&server, BOB, "DELETE", &path, Value::Null)
+        .await
+        .payload();
+    change(&mut alice, "e2", "m1").await;
+    is_unwanted(&mut alice, "e2", "not_a_friend").await;
+    // What was changed before is said again.
+    change(&mut alice, "e1", "m1").await;
+    hears(&mut alice, "C2C_EDIT_ACK", "e1").await;
+    // One is no contact of oneself, and changes what one has noted down.
+    let own = json!({"id": "n1", "to": name(ALICE), "payload": 1});
+    ask(&server, ALICE, "POST", "/v1/messages", own)
+        .await
+        .payload();
+    let path = format!("/v1/conversations/c2c/{}/messages/n1", name(ALICE));
+    let body = json!({"id": "e3", "payload": 2});
+    ask(&server, ALICE, "PUT", &path, body).await.payload();
 }

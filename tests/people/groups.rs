@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{ALICE, BOB, CAROL, ONCE, Server};
+use super::support::{ALICE, BOB, CAROL, Client, ONCE, Server, token};
 use super::town::{ask, found, heard, hears, history, is_told, name, send_c2g, takes_c2g};
 
 const DAVE: u64 = 7;
@@ -181,4 +181,41 @@ async fn a_notice_in_the_history_is_the_same_over_both_doors_and_names_nobody_by
     let path = format!("/v1/conversations/c2g/{gid}");
     let listed = ask(&server, BOB, "GET", &path, Value::Null).await.payload();
     assert_eq!(listed["last"]["payload"], said);
+}
+
+#[tokio::test]
+async fn whoever_may_not_send_changes_nothing_they_have_said() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    send_c2g(&mut bob, "m1", &gid).await;
+    hears(&mut bob, "C2G_SERVER_ACK", "m1").await;
+    let change = async |bob: &mut Client, id: &str| {
+        let said = format!(r#""to":"{gid}","target":"m1","payload":"{id}""#);
+        bob.send(format!(r#"{{"id":"{id}","type":"C2G_EDIT",{said}}}"#))
+            .await;
+    };
+    change(&mut bob, "e1").await;
+    hears(&mut bob, "C2G_EDIT_ACK", "e1").await;
+    let path = format!("/v1/groups/{gid}/members/{}/mute", name(BOB));
+    let until = json!({"until": token::now_ms() + 3_600_000});
+    ask(&server, ALICE, "PUT", &path, until).await.payload();
+    send_c2g(&mut bob, "m2", &gid).await;
+    let muted = bob.error(403).await;
+    change(&mut bob, "e2").await;
+    let refused = bob.error(403).await;
+    assert!(refused.is_about("e2"));
+    assert_eq!(refused.str("msg"), muted.str("msg"));
+    ask(&server, ALICE, "PUT", &path, json!({"until": 0}))
+        .await
+        .payload();
+    let path = format!("/v1/groups/{gid}");
+    ask(&server, ALICE, "DELETE", &path, Value::Null)
+        .await
+        .payload();
+    change(&mut bob, "e3").await;
+    assert!(bob.error(403).await.is_about("e3"));
+    hears(&mut alice, "C2G_EDIT", "e1").await;
+    assert!(heard(&mut alice, "C2G_EDIT").await.is_empty());
 }

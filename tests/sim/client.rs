@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use yizhan::code::Code;
 use yizhan::id::{Did, MsgId, Seq, Uid};
-use yizhan::message::chat::Chat;
+use yizhan::message::chat::{Amendment, Chat};
 use yizhan::message::{
     Ack, Address, Command, Draft, Event, Fault, Notice, Row, SignalDraft, State, Target, What,
 };
@@ -328,7 +328,14 @@ impl Client {
                 self.progress(&id, Chat::User(reader), Progress::Delivered)?;
             }
             Event::Unwanted { id, to, .. } => {
-                self.progress(&id, Chat::User(to), Progress::Over)?;
+                let to = Chat::User(to);
+                let mut changes = self.changes.iter_mut();
+                match changes.find(|change| change.chat == to && *change.amendment.id() == id) {
+                    Some(change) if matches!(change.amendment, Amendment::Edit { .. }) => {
+                        change.refused = true;
+                    }
+                    _ => self.progress(&id, to, Progress::Over)?,
+                }
             }
             Event::Amended {
                 amendment,

@@ -646,16 +646,13 @@ export class Client {
           state: payload.state,
         });
       case "not_a_friend":
-      case "in_denylist":
-        this.#requests.refuse(
-          "WEBRTC_SERVER_ACK",
-          id,
-          new YizhanError(Code.Banned, payload.msg_type),
-        );
-        return this.#outbox.refuse(payload.to, id, {
-          code: Code.Banned,
-          msg: payload.msg_type,
-        });
+      case "in_denylist": {
+        const why = { code: Code.Banned, msg: payload.msg_type };
+        // A signal and a change are requests.
+        for (const answer of ["WEBRTC_SERVER_ACK", "C2C_EDIT_ACK"])
+          this.#requests.refuse(answer, id, new YizhanError(why.code, why.msg));
+        return this.#outbox.refuse(payload.to, id, why);
+      }
       default:
         return undefined;
     }

@@ -292,4 +292,14 @@ describe("conversations of a real server", needsServer, () => {
     await alice.send(chatWith(bob), "hello?");
     assert.deepEqual((await refused).error, { code: 403, msg: "in_denylist" });
   });
+
+  it("a blocked author changes nothing they have said", async () => {
+    const { alice, bob } = await both();
+    const { id } = await deliver(alice, chatWith(bob), "hello");
+    await bob.rest("PUT", `/v1/blocks/${alice.uid}`);
+    await assert.rejects(alice.edit(chatWith(bob), id, "hello?"), {
+      code: 403,
+      message: "in_denylist",
+    });
+  });
 });

@@ -32,6 +32,10 @@ impl Device {
                     server_ts,
                 });
             }
+            (Ticket::Amend { chat, amendment }, Answer::Refused(Refusal::Unwanted(why))) => {
+                self.requests -= 1;
+                self.unwanted(now, amendment.id().clone(), chat, why);
+            }
             (Ticket::MarkRead { epoch, chat, id }, Answer::Read(up_to)) => {
                 self.requests -= 1;
                 let to = chat;

@@ -109,6 +109,10 @@ impl Ledger {
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
             Verdict::Repeat(entry) => return Ok(Answer::Amended(entry.server_ts)),
         }
+        // A change brings words, as a message does; that something is taken back is always told.
+        if let Err(refusal) = self.may_write(now, by.uid, chat)? {
+            return Ok(Answer::Refused(refusal));
+        }
         let of = self.entry(&record::dedupe_key(chat, by.uid, target))?;
         let Some(of) = of.filter(|of| of.cseq > 0) else {
             return Ok(Answer::Refused(UNKNOWN));

@@ -65,17 +65,12 @@ impl Ledger {
         is_known: bool,
     ) -> Result<Result<Accepted, Refusal>, EngineError> {
         let from = append.from;
-        if from != to
-            && let Err(why) = self.takes(to, from)?
-        {
-            return Ok(Err(Refusal::Unwanted(why)));
+        if let Err(refusal) = self.may_write(now, from, Chat::User(to))? {
+            return Ok(Err(refusal));
         }
         let bounds = self.policy.bounds;
-        if self.inbox(to)?.is_full(&bounds) {
-            self.relieve(to, now)?;
-            if self.inbox(to)?.is_full(&bounds) {
-                return Ok(Err(Refusal::InboxFull));
-            }
+        if !self.has_room(now, to)? {
+            return Ok(Err(Refusal::InboxFull));
         }
         self.inbox(from)?;
         let cid = self.chat_between(from, to, now)?;
@@ -109,16 +104,8 @@ impl Ledger {
         key: Vec<u8>,
         is_known: bool,
     ) -> Result<Result<Accepted, Refusal>, EngineError> {
-        let member = match self.member_in(gid, append.from)? {
-            Ok(member) => member.clone(),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let may = match self.conversation(gid)?.and_then(|c| c.group()) {
-            Some(group) => group.may_send(&member, now),
-            None => Err(NO_MEMBER),
-        };
-        if let Err(why) = may {
-            return Ok(Err(Refusal::Forbidden(why)));
+        if let Err(refusal) = self.may_write(now, append.from, Chat::Group(gid))? {
+            return Ok(Err(refusal));
         }
         self.make_room(PER_MESSAGE)?;
         let message = Arc::new(self.write_message(now, append, gid)?);
@@ -129,6 +116,37 @@ impl Ledger {
         self.hook_accepted(&told.message)?;
         self.tell_members(told, Some((append.from, append.did.clone())))?;
         Ok(Ok(Accepted::new(0, cseq, now)))
+    }
+
+    /// Whether an inbox takes one more row, now that those are gone whose time is over.
+    pub(super) fn has_room(&mut self, now: u64, uid: Uid) -> Result<bool, EngineError> {
+        let bounds = self.policy.bounds;
+        if self.inbox(uid)?.is_full(&bounds) {
+            self.relieve(uid, now)?;
+        }
+        Ok(!self.inbox(uid)?.is_full(&bounds))
+    }
+
+    /// Whether somebody may say something there.
+    pub(super) fn may_write(
+        &mut self,
+        now: u64,
+        from: Uid,
+        to: Chat,
+    ) -> Result<Result<(), Refusal>, EngineError> {
+        let gid = match to {
+            Chat::User(to) => return Ok(self.takes(to, from)?.map_err(Refusal::Unwanted)),
+            Chat::Group(gid) => gid,
+        };
+        let member = match self.member_in(gid, from)? {
+            Ok(member) => member.clone(),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let may = match self.conversation(gid)?.and_then(|c| c.group()) {
+            Some(group) => group.may_send(&member, now),
+            None => Err(NO_MEMBER),
+        };
+        Ok(may.map_err(Refusal::Forbidden))
     }
 
     /// Writes the message at the next place of its conversation, which is there.
