@@ -87,7 +87,7 @@ impl Metrics {
             overflowed: counter(
                 &registry,
                 "yizhan_group_overflow_total",
-                "Messages of groups for which an inbox had no room.",
+                "Messages of groups, and changes, for which an inbox had no room.",
             )?,
             events_sent: counter(
                 &registry,

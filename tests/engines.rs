@@ -17,6 +17,8 @@ mod house;
 mod ledger;
 #[path = "engines/page.rs"]
 mod page;
+#[path = "engines/people.rs"]
+mod people;
 #[path = "engines/restore.rs"]
 mod restore;
 
@@ -134,6 +136,10 @@ contract! {
         a_page_leaves_out_rows_that_are_too_old
         a_page_of_an_empty_inbox_was_looked_through
         a_page_never_shows_another_readers_rows;
+    people:
+        changes_do_not_fill_an_inbox_beyond_its_bound
+        a_full_inbox_takes_no_notice_and_nothing_is_changed
+        whoever_asks_again_with_other_words_is_no_news;
     restore:
         no_number_from_before_a_restore_is_given_out_after_it
         numbers_that_a_restore_passed_over_count_for_nobody

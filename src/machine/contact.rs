@@ -89,7 +89,7 @@ pub fn order(
         ContactOrder::Confirm => Err(Refused::NotAsked),
         ContactOrder::Ask { .. } if theirs.blocked => Err(Refused::Unwanted(Unwanted::InDenylist)),
         ContactOrder::Ask { text } => {
-            let is_news = mine.tie.is_none() || mine.text != *text;
+            let is_news = mine.tie.is_none();
             mine.tied(Some(Tie::Requested), now, text.clone());
             theirs.tied(Some(Tie::Pending), now, text.clone());
             Ok(is_news.then_some(Told::Requested))

@@ -13,7 +13,7 @@ use crate::message::{Answer, Fault, Op};
 use super::answer::{Reply, commit, done, look, success, unexpected};
 use super::ask::{self, AnyBody, Asked};
 use super::caller::Caller;
-use super::schema::{Empty, Envelope, Limit, TieName, UserName};
+use super::schema::{Empty, Envelope, Limit, Refusal, TieName, UserName};
 
 /// Another user, as they stand in a list of contacts.
 #[derive(Serialize, ToSchema)]
@@ -105,13 +105,18 @@ pub(super) struct Request {
 }
 
 /// Asks another user to be a contact, or confirms it if they have asked.
+///
+/// They are told when they are asked first; a repeat changes the text, and nothing more is said.
 #[utoipa::path(
     put,
     path = "/v1/contacts/{uid}",
     operation_id = "requestContact",
     params(("uid" = inline(UserName), Path, description = "The other user.")),
     request_body(content = Option<Request>, description = "May be left out."),
-    responses((status = 200, description = "As they stand now.", body = Envelope<Contact>))
+    responses(
+        (status = 200, description = "As they stand now.", body = Envelope<Contact>),
+        (status = 507, description = "Too many messages wait for the other user: try again later.", body = Refusal),
+    )
 )]
 pub(super) async fn ask(
     caller: Caller,
@@ -133,7 +138,10 @@ pub(super) async fn ask(
     path = "/v1/contacts/{uid}/confirm",
     operation_id = "confirmContact",
     params(("uid" = inline(UserName), Path, description = "The other user.")),
-    responses((status = 200, description = "They are contacts.", body = Envelope<Contact>))
+    responses(
+        (status = 200, description = "They are contacts.", body = Envelope<Contact>),
+        (status = 507, description = "Too many messages wait for the other user: try again later.", body = Refusal),
+    )
 )]
 pub(super) async fn confirm(
     caller: Caller,

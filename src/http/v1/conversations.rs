@@ -12,7 +12,7 @@ use crate::message::{Answer, Fault, Op};
 use super::answer::{Reply, commit, look, success, unexpected};
 use super::ask::{self, Asked, Body};
 use super::caller::Caller;
-use super::schema::{ChatKind, Envelope, Limit, UserName};
+use super::schema::{ChatKind, Envelope, Limit, Refusal, UserName};
 use super::view::{Conversation, MessageView};
 use super::whole::{Lifetime, Whole};
 
@@ -264,7 +264,10 @@ pub(super) struct Expires {
         ("to" = inline(UserName), Path, description = "The other user, or the group."),
     ),
     request_body = Expiry,
-    responses((status = 200, description = "How long they live.", body = Envelope<Expires>))
+    responses(
+        (status = 200, description = "How long they live.", body = Envelope<Expires>),
+        (status = 507, description = "Too many messages wait for the other user: try again later.", body = Refusal),
+    )
 )]
 pub(super) async fn set_expiry(
     caller: Caller,

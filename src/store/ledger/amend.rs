@@ -159,14 +159,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// Tells whoever takes part, and the author's other devices. What takes the place of a message is taken into a full
-    /// inbox too.
+    /// Tells whoever takes part, and the author's other devices. That something was taken back takes the place of a message,
+    /// in a full inbox too; for a change there is no room, and the reader takes it from the history.
     fn tell(&mut self, by: &By, chat: Chat, told: Told) -> Result<(), EngineError> {
         match chat {
             Chat::User(reader) => {
                 let bounds = self.policy.bounds;
-                let appended = self.inbox_mut(reader)?.push(&bounds);
-                self.put_row(reader, &told, appended)?;
+                if told.sort != Sort::Revoke && self.inbox(reader)?.is_full(&bounds) {
+                    self.overflow(reader)?;
+                } else {
+                    let appended = self.inbox_mut(reader)?.push(&bounds);
+                    self.put_row(reader, &told, appended)?;
+                }
                 if reader != by.uid {
                     self.carry(by.uid, by.did.as_ref(), &told)?;
                 }

@@ -83,9 +83,11 @@ impl Ledger {
             }
         }
         if outcome.is_some() {
+            if !self.has_room(now, other)? {
+                return Ok(Answer::Refused(Refusal::InboxFull));
+            }
             self.chat_between(uid, other, now)?;
             self.inbox(uid)?;
-            self.inbox(other)?;
         }
         self.make_room(PER_MESSAGE)?;
         for ((of, to), before, after) in [

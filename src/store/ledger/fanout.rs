@@ -13,7 +13,7 @@ use crate::message::hook::Reason;
 use crate::message::{Counted, Fate};
 
 use super::rows::Told;
-use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, Sort, intact, record};
+use super::{EngineError, Ledger, PER_MESSAGE, RowRef, Sort, intact, record};
 
 /// Members whose rows come with the message itself.
 const AT_ONCE: usize = 64;
@@ -198,10 +198,7 @@ impl Ledger {
             // That something was taken back takes the place of a message, in a full inbox too.
             if task.sort != Sort::Revoke && self.inbox(uid)?.is_full(&bounds) {
                 // Nobody can be refused for this: the reader takes it from the history.
-                for did in self.inbox_mut(uid)?.overflow() {
-                    self.done.news.push(News::Lagging { uid, did });
-                }
-                self.done.tally.overflowed += 1;
+                self.overflow(uid)?;
                 continue;
             }
             let appended = self.inbox_mut(uid)?.push(&bounds);

@@ -107,7 +107,7 @@ pub struct Tally {
     pub expired: u64,
     /// Events that were dropped before the webhook's receiver had them.
     pub events_dropped: u64,
-    /// Rows of groups for which an inbox had no room.
+    /// Rows of groups, and of changes, for which an inbox had no room.
     pub overflowed: u64,
     /// Rows added less rows removed.
     pub rows: i64,

@@ -94,9 +94,9 @@ impl Ledger {
         chat: Chat,
         expire_ms: u64,
     ) -> Result<Answer, EngineError> {
-        let cid = match chat {
+        let known = match chat {
             Chat::User(peer) => match self.takes(peer, by)? {
-                Ok(()) => self.chat_between(by, peer, now)?,
+                Ok(()) => self.pair(by, peer)?,
                 Err(why) => return Ok(Answer::Refused(Refusal::Unwanted(why))),
             },
             Chat::Group(gid) => {
@@ -109,17 +109,24 @@ impl Ledger {
                         "only the owner and admins may change this group",
                     )));
                 }
-                gid
+                Some(gid)
             }
         };
-        let before = self.conversation(cid)?.map_or(0, |c| c.expire_ms());
+        let before = match known {
+            Some(cid) => self.conversation(cid)?.map_or(0, |c| c.expire_ms()),
+            None => 0,
+        };
         if before == expire_ms {
             return Ok(Answer::Done);
         }
         self.inbox(by)?;
-        if let Chat::User(peer) = chat {
-            self.inbox(peer)?;
-        }
+        let cid = match chat {
+            Chat::User(peer) if !self.has_room(now, peer)? => {
+                return Ok(Answer::Refused(Refusal::InboxFull));
+            }
+            Chat::User(peer) => self.chat_between(by, peer, now)?,
+            Chat::Group(gid) => gid,
+        };
         self.make_room(PER_MESSAGE)?;
         // Said before it is so: this notice stays.
         self.conversation_mut(cid)?.set_expiry(0);

@@ -94,6 +94,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// A row had no room in a full inbox, and nobody can be refused for that: the devices have to take it from elsewhere.
+    pub(super) fn overflow(&mut self, uid: Uid) -> Result<(), EngineError> {
+        for did in self.inbox_mut(uid)?.overflow() {
+            self.done.news.push(News::Lagging { uid, did });
+        }
+        self.done.tally.overflowed += 1;
+        Ok(())
+    }
+
     /// Tells the other devices of whoever did it. The caller has made room for two writes, and read the inbox.
     pub(super) fn carry(
         &mut self,

@@ -1,0 +1,122 @@
+//! What people do to each other's inboxes and lists, over any engine.
+
+use std::collections::BTreeSet;
+
+use yizhan::id::Uid;
+use yizhan::message::chat::{Amendment, By, Chat};
+use yizhan::message::contact::{ContactOrder, Tie};
+use yizhan::message::look::{Chats, Found, Look};
+use yizhan::message::{Answer, Op, Refusal, digest};
+use yizhan::store::ledger::{News, People, Policy, found};
+use yizhan::store::record;
+
+use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, START, did, id, send};
+use super::house::House;
+
+const FULL: u64 = POLICY.bounds.max_messages;
+
+/// Three of everything that a user may have.
+const FEW: Policy = Policy {
+    people: People {
+        max_contacts: 3,
+        ..People::DEFAULT
+    },
+    ..POLICY
+};
+
+fn edit(from: Uid, to: Uid, name: &str, target: &str) -> Op {
+    let payload = format!("\"{name}\"");
+    Op::Amend {
+        by: By {
+            uid: from,
+            did: None,
+        },
+        chat: Chat::User(to),
+        amendment: Amendment::Edit {
+            id: id(name),
+            target: id(target),
+            digest: digest(target, &payload),
+            payload: payload.into(),
+        },
+    }
+}
+
+fn order(uid: Uid, other: Uid, order: ContactOrder) -> Op {
+    Op::Contact { uid, other, order }
+}
+
+fn ask(uid: Uid, other: Uid) -> Op {
+    order(uid, other, ContactOrder::Ask { text: None })
+}
+
+fn expiry(by: Uid, with: Uid, expire_ms: u64) -> Op {
+    Op::SetExpiry {
+        by,
+        chat: Chat::User(with),
+        expire_ms,
+    }
+}
+
+fn is_forbidden(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused(Refusal::Forbidden(_)))
+}
+
+pub(crate) fn changes_do_not_fill_an_inbox_beyond_its_bound<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.comes(BOB, "phone");
+    desk.fill(FULL - 2);
+    let mut lagging = BTreeSet::new();
+    for n in 0..20 {
+        let done = desk.commit(&[edit(ALICE, BOB, &format!("e{n}"), "m1")]);
+        assert!(matches!(done.answers[..], [Answer::Amended(_)]), "{done:?}");
+        lagging.extend(done.news.into_iter().filter_map(|news| match news {
+            News::Lagging { uid, did } => Some((uid, did)),
+            _ => None,
+        }));
+    }
+    assert_eq!((desk.head(BOB), desk.rows(BOB).len() as u64), (FULL, FULL));
+    // It finds the latest payload in the history, and is told to look.
+    assert_eq!(lagging, BTreeSet::from([(BOB, did("phone"))]));
+}
+
+pub(crate) fn a_full_inbox_takes_no_notice_and_nothing_is_changed<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.fill(FULL);
+    let chats = desk.keys(record::CHAT);
+    for op in [
+        ask(CAROL, BOB),
+        expiry(ALICE, BOB, 60_000),
+        expiry(CAROL, BOB, 60_000),
+    ] {
+        let answer = desk.ask(op);
+        assert!(
+            matches!(answer, Answer::Refused(Refusal::InboxFull)),
+            "{answer:?}"
+        );
+    }
+    let kept = (desk.keys(record::RELATION), desk.keys(record::CHAT));
+    assert_eq!(kept, (0, chats));
+    assert_eq!(desk.head(BOB), FULL);
+    desk.comes(BOB, "phone");
+    desk.acks(BOB, "phone", &[1, 2]);
+    assert!(matches!(desk.ask(ask(CAROL, BOB)), Answer::Contact(_)));
+    let answer = desk.ask(expiry(ALICE, BOB, 60_000));
+    assert!(matches!(answer, Answer::Done), "{answer:?}");
+}
+
+pub(crate) fn whoever_asks_again_with_other_words_is_no_news<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    for text in ["one", "two", "one", "two"] {
+        let text = Some(text.into());
+        let asked = desk.ask(order(ALICE, BOB, ContactOrder::Ask { text }));
+        assert!(matches!(asked, Answer::Contact(_)), "{asked:?}");
+    }
+    assert_eq!(desk.head(BOB), 1);
+    let Answer::Contact(view) = desk.ask(order(BOB, ALICE, ContactOrder::Unblock)) else {
+        panic!("no contact");
+    };
+    assert_eq!(
+        (view.tie, view.text.as_deref()),
+        (Some(Tie::Pending), Some("two"))
+    );
+}
