@@ -33,7 +33,7 @@ pub struct Message {
 pub struct Contacts {
     /// Whether two users must be contacts to write to each other.
     pub required: bool,
-    /// How many contacts, requests and blocks a user may have.
+    /// How many contacts and own requests a user may have; as many blocks; and as many requests of others.
     pub max_per_user: usize,
 }
 

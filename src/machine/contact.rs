@@ -28,6 +28,23 @@ pub enum Refused {
     NotAsked,
 }
 
+/// What a user may have only so much of. What others do to a user counts apart from what that user does: nobody can use
+/// up the room for blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounded {
+    /// Contacts, and own requests to become one.
+    Ties,
+    /// Requests of others whom the user has not blocked.
+    Asked,
+    /// Blocks.
+    Blocks,
+}
+
+impl Bounded {
+    /// All of them.
+    pub const ALL: [Bounded; 3] = [Bounded::Ties, Bounded::Asked, Bounded::Blocks];
+}
+
 /// What the other hears of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -51,6 +68,15 @@ impl Relation {
         match contacts_required && self.tie != Some(Tie::Confirmed) {
             true => Err(Unwanted::NotAFriend),
             false => Ok(()),
+        }
+    }
+
+    /// Whether it is one of those.
+    pub fn counts_as(&self, what: Bounded) -> bool {
+        match what {
+            Bounded::Ties => matches!(self.tie, Some(Tie::Requested | Tie::Confirmed)),
+            Bounded::Asked => self.tie == Some(Tie::Pending) && !self.blocked,
+            Bounded::Blocks => self.blocked,
         }
     }
 

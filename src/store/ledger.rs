@@ -81,7 +81,7 @@ pub struct People {
     pub edit_ms: u64,
     /// Whether users must be contacts to write to each other.
     pub contacts_required: bool,
-    /// Contacts, requests and blocks of one user.
+    /// Contacts and own requests of one user; as many blocks; and as many requests of others.
     pub max_contacts: usize,
     /// Members of one group.
     pub max_members: u64,

@@ -120,3 +120,37 @@ pub(crate) fn whoever_asks_again_with_other_words_is_no_news<H: House>() {
         (Some(Tie::Pending), Some("two"))
     );
 }
+
+pub(crate) fn strangers_who_ask_keep_nobody_from_blocking_and_agreeing<H: House>() {
+    let mut desk = Desk::<H>::open(FEW);
+    for stranger in 1000..1003 {
+        let asked = desk.ask(ask(Uid(stranger), BOB));
+        assert!(matches!(asked, Answer::Contact(_)), "{asked:?}");
+    }
+    // As many wait for Bob's answer as may.
+    assert!(is_forbidden(&desk.ask(ask(Uid(1003), BOB))));
+    let blocked = desk.ask(order(BOB, Uid(2000), ContactOrder::Block));
+    assert!(matches!(blocked, Answer::Contact(_)), "{blocked:?}");
+    for friend in 3000..3002 {
+        let asked = desk.ask(ask(BOB, Uid(friend)));
+        assert!(matches!(asked, Answer::Contact(_)), "{asked:?}");
+    }
+    let confirmed = desk.ask(order(BOB, Uid(1000), ContactOrder::Confirm));
+    assert!(matches!(confirmed, Answer::Contact(_)), "{confirmed:?}");
+    // Bob's own ties are three by now, and two others still wait.
+    assert!(is_forbidden(&desk.ask(ask(BOB, Uid(3002)))));
+    let confirm = order(BOB, Uid(1001), ContactOrder::Confirm);
+    assert!(is_forbidden(&desk.ask(confirm)));
+    let asked = desk.ask(ask(Uid(1003), BOB));
+    assert!(matches!(asked, Answer::Contact(_)), "{asked:?}");
+    // Whoever is blocked waits for no answer.
+    for stranger in [1001, 1002] {
+        let blocked = desk.ask(order(BOB, Uid(stranger), ContactOrder::Block));
+        assert!(matches!(blocked, Answer::Contact(_)), "{blocked:?}");
+    }
+    let asked = desk.ask(ask(Uid(1004), BOB));
+    assert!(matches!(asked, Answer::Contact(_)), "{asked:?}");
+    // His own blocks have a bound as well.
+    let fourth = order(BOB, Uid(2001), ContactOrder::Block);
+    assert!(is_forbidden(&desk.ask(fourth)));
+}

@@ -1,7 +1,7 @@
 //! How users stand to each other, as the commits see it.
 
 use crate::id::Uid;
-use crate::machine::contact::{self, Refused, Relation, Told as Outcome};
+use crate::machine::contact::{self, Bounded, Refused, Relation, Told as Outcome};
 use crate::message::contact::{ContactOrder, TEXT_MAX};
 use crate::message::notice::About;
 use crate::message::{Answer, Refusal, Unwanted};
@@ -75,11 +75,20 @@ impl Ledger {
                 return Ok(Answer::Refused(refusal));
             }
         };
-        for (of, before, after) in [(uid, &was_mine, &mine), (other, &was_theirs, &theirs)] {
-            if before.is_empty() && !after.is_empty() && self.has_many_relations(of)? {
-                return Ok(Answer::Refused(Refusal::Forbidden(
-                    "one of the two has as many contacts and blocks as may be",
-                )));
+        // Whoever was blocked and is not any more has asked all the same.
+        if *order != ContactOrder::Unblock {
+            for (of, before, after) in [(uid, &was_mine, &mine), (other, &was_theirs, &theirs)] {
+                for what in Bounded::ALL {
+                    let is_new = after.counts_as(what) && !before.counts_as(what);
+                    if is_new && self.has_many(of, what)? {
+                        let why = match what {
+                            Bounded::Ties => "as many contacts and requests as one user may have",
+                            Bounded::Asked => "as many wait for that user's answer as may",
+                            Bounded::Blocks => "as many are blocked as may be",
+                        };
+                        return Ok(Answer::Refused(Refusal::Forbidden(why)));
+                    }
+                }
             }
         }
         if outcome.is_some() {
@@ -114,20 +123,22 @@ impl Ledger {
         Ok(Answer::Contact(mine.view(other)))
     }
 
-    /// Whether a user has as many contacts and blocks as may be.
-    fn has_many_relations(&mut self, uid: Uid) -> Result<bool, EngineError> {
+    /// Whether a user has as many of these as may be.
+    fn has_many(&mut self, uid: Uid, what: Bounded) -> Result<bool, EngineError> {
         // The scan does not see the batch at hand.
         self.apply()?;
         let most = self.policy.people.max_contacts;
-        let mut relations = 0;
+        let mut found = 0;
         self.engine.scan(
             &record::relation_key(uid, Uid(0)),
             &record::relation_key(uid, Uid(u64::MAX)),
-            &mut |_, _| {
-                relations += 1;
-                relations < most
+            &mut |key, value| {
+                // What cannot be read counts, as it takes room.
+                let relation = record::decode::<Relation>(key, value);
+                found += usize::from(relation.map_or(true, |relation| relation.counts_as(what)));
+                found < most
             },
         )?;
-        Ok(relations >= most)
+        Ok(found >= most)
     }
 }
