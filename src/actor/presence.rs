@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::clock::Clock;
 use crate::id::Uid;
 use crate::id::xid::xid;
-use crate::machine::presence::Watch;
+use crate::machine::presence::{Pace, Watch};
 use crate::message::contact::Tie;
 use crate::message::look::{Found, Look, Which};
 use crate::message::{Event, Notice};
@@ -22,8 +22,6 @@ use super::registry::Registry;
 
 /// Contacts that are read at once.
 const STEP: usize = 500;
-/// What counts as one turn of the rate.
-const TURN: Duration = Duration::from_millis(100);
 
 /// Where it is said that somebody may have come or gone; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -92,33 +90,31 @@ impl Teller {
 
     fn run(&self, board: &Board) {
         let mut watch = Watch::new(self.linger_ms);
-        let per_turn = (self.per_second / 10).max(1);
-        let (mut turn, mut left) = (Instant::now(), per_turn);
+        let mut pace = Pace::new(self.per_second);
+        let started = Instant::now();
         let mut wait = None;
         while let Some(changed) = board.wait(wait) {
             let now = self.clock.now_ms();
             for uid in changed {
                 watch.changed(now, uid, self.registry.is_online(uid));
             }
-            if turn.elapsed() >= TURN {
-                (turn, left) = (Instant::now(), per_turn);
-            }
-            while left > 0 {
+            // By a clock of its own, which nobody sets.
+            let elapsed_us = || started.elapsed().as_micros() as u64;
+            let mut rest_us = pace.rest_us(elapsed_us());
+            while rest_us == 0 {
                 let Some((uid, online)) = watch.next(now) else {
                     break;
                 };
-                // One user's contacts are told together: what is too much for this turn is taken from the next.
-                let told = match self.per_second {
-                    0 => 0,
-                    _ => self.tell(uid, online),
-                };
-                left = left.saturating_sub(told.max(1));
+                if self.per_second > 0 {
+                    // Who has no contacts there costs as much as a notice: they had to be looked for.
+                    pace.told(self.tell(uid, online).max(1));
+                }
+                rest_us = pace.rest_us(elapsed_us());
             }
-            wait = match (left, watch.deadline()) {
-                (0, Some(0)) => Some(TURN.saturating_sub(turn.elapsed())),
-                (_, Some(at)) => Some(Duration::from_millis(at.saturating_sub(now).max(1))),
-                (_, None) => None,
-            };
+            wait = watch.deadline().map(|at| {
+                let due = Duration::from_millis(at.saturating_sub(now).max(1));
+                due.max(Duration::from_micros(rest_us))
+            });
         }
     }
 

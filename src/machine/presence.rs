@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::id::Uid;
 
+/// What may be told at once, as microseconds of the pace.
+const TURN_US: u64 = 100_000;
+
 /// Whose coming and going is still to be told, and who is known to be there.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -76,6 +79,44 @@ impl Watch {
     }
 }
 
+/// How fast may be told of anybody: so many notices a second, and no more because those about one user go together.
+#[derive(Debug)]
+pub struct Pace {
+    per_second: u64,
+    /// When what was told is paid off, microseconds.
+    free_at_us: u64,
+    /// Whether nobody is told before that.
+    rests: bool,
+}
+
+impl Pace {
+    /// So many a second; 0 sets no bound.
+    pub fn new(per_second: u64) -> Pace {
+        Pace {
+            per_second,
+            free_at_us: 0,
+            rests: false,
+        }
+    }
+
+    /// How long nobody is to be told, microseconds, at a time that only rises.
+    pub fn rest_us(&mut self, now_us: u64) -> u64 {
+        let owed = self.free_at_us.saturating_sub(now_us);
+        self.free_at_us = self.free_at_us.max(now_us);
+        // A turn's worth goes at once: whoever tells need not wake for each.
+        self.rests = owed >= TURN_US || self.rests && owed > 0;
+        if self.rests { owed } else { 0 }
+    }
+
+    /// So many notices were sent.
+    pub fn told(&mut self, notices: u64) {
+        let cost_us = notices
+            .saturating_mul(1_000_000)
+            .checked_div(self.per_second);
+        self.free_at_us = self.free_at_us.saturating_add(cost_us.unwrap_or(0));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +158,36 @@ mod tests {
         watch.changed(1, BOB, false);
         watch.changed(1, Uid(3), true);
         assert_eq!(told(&mut watch, 1), [(2, false), (3, true)]);
+    }
+
+    /// When notices about that many contacts each are sent in these milliseconds.
+    fn times(per_second: u64, contacts: u64, until_ms: u64) -> Vec<u64> {
+        let mut pace = Pace::new(per_second);
+        let mut times = Vec::new();
+        for ms in 0..until_ms {
+            while times.len() < 100_000 && pace.rest_us(ms * 1000) == 0 {
+                times.push(ms);
+                pace.told(contacts);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn the_pace_is_held_however_slow_it_is() {
+        assert_eq!(times(1, 1, 3500), [0, 1000, 2000, 3000]);
+        assert_eq!(times(4, 1, 1001), [0, 250, 500, 750, 1000]);
+        assert_eq!(times(2000, 1, 10_000).len(), 2000 * 10);
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_turn_is_taken_from_the_next() {
+        assert_eq!(times(10, 50, 10_001), [0, 5000, 10_000]);
+        assert_eq!(times(2000, 500, 1001), [0, 250, 500, 750, 1000]);
+    }
+
+    #[test]
+    fn without_a_bound_nobody_waits() {
+        assert_eq!(times(0, 1, 1).len(), 100_000);
     }
 }
