@@ -180,6 +180,7 @@ pub fn route<M: Member>(
             News::Read {
                 chat,
                 by,
+                peer,
                 up_to,
                 server_ts,
             } => {
@@ -197,7 +198,7 @@ pub fn route<M: Member>(
                 };
                 // The device that said so has its answer.
                 tell(by.uid, by.did.as_ref());
-                if let Some(peer) = chat.user().filter(|peer| *peer != by.uid) {
+                if let Some(peer) = peer {
                     tell(peer, None);
                 }
             }

@@ -129,16 +129,28 @@ impl Teller {
                 limit: STEP,
             };
             let now = self.clock.now_ms();
-            let found = ledger::found(&*self.engine, &look, now, 0, 0);
-            let Ok(Found::Contacts(page)) = found else {
+            let found = |look| ledger::found(&*self.engine, &look, now, 0, 0);
+            let Ok(Found::Contacts(page)) = found(look) else {
                 return told;
             };
-            for contact in &page.items {
-                self.registry.lookup(contact.uid, |device| {
+            let contacts = page.items.iter().map(|contact| contact.uid);
+            let there: Vec<Uid> = contacts
+                .filter(|uid| self.registry.is_online(*uid))
+                .collect();
+            let look = Look::Visible {
+                to: uid,
+                of: there.clone(),
+            };
+            let Ok(Found::Visible(visible)) = found(look) else {
+                return told;
+            };
+            let may_know = there.into_iter().zip(visible).filter(|(_, may)| *may);
+            for (to, _) in may_know {
+                self.registry.lookup(to, |device| {
                     told += 1;
                     device.post(Letter::Mention(Event::Notice {
                         id: xid(now),
-                        to: contact.uid,
+                        to,
                         notice: Notice::Presence { uid, online },
                         server_ts: now,
                     }));

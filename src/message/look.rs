@@ -100,10 +100,10 @@ pub enum Look {
     },
     /// The devices that a user is known by.
     Devices(Uid),
-    /// Which of these are contacts of a user.
-    AreContacts {
+    /// Of which of these a user may know whether they are there.
+    Visible {
         /// The user.
-        uid: Uid,
+        to: Uid,
         /// The others.
         of: Vec<Uid>,
     },
@@ -143,8 +143,8 @@ pub enum Found {
     Contacts(Listing<ContactView, Uid>),
     /// To [`Look::Devices`].
     Devices(Vec<KnownDevice>),
-    /// To [`Look::AreContacts`], in its order.
-    AreContacts(Vec<bool>),
+    /// To [`Look::Visible`], in its order.
+    Visible(Vec<bool>),
 }
 
 /// A device that is remembered.

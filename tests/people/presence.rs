@@ -2,8 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::support::{ALICE, BOB, CAROL, ONCE, Server};
+use super::support::{ALICE, BOB, CAROL, Client, ONCE, Server};
 use super::town::{ask, befriend, heard, hears, hears_a, is_told, name};
+
+/// Who of these is there, as somebody is told who asks.
+async fn states(client: &mut Client, of: &[u64]) -> Vec<String> {
+    let of: Vec<String> = of.iter().map(|&uid| name(uid)).collect();
+    let of = json!(of);
+    client
+        .send(format!(r#"{{"id":"p","type":"PRESENCE","of":{of}}}"#))
+        .await;
+    let told = hears(client, "PRESENCE", "p").await.frames("of");
+    told.iter().map(|one| one.str("state")).collect()
+}
 
 #[tokio::test]
 async fn contacts_are_told_who_comes_and_goes_and_strangers_are_not() {
@@ -17,16 +28,10 @@ async fn contacts_are_told_who_comes_and_goes_and_strangers_are_not() {
         (&come["uid"], &come["state"]),
         (&json!(name(BOB)), &json!("online"))
     );
-    let of = [name(BOB), name(CAROL)];
-    alice
-        .send(format!(
-            r#"{{"id":"p","type":"PRESENCE","of":{}}}"#,
-            json!(of)
-        ))
-        .await;
-    let told = hears(&mut alice, "PRESENCE", "p").await.frames("of");
-    let states: Vec<String> = told.iter().map(|one| one.str("state")).collect();
-    assert_eq!(states, ["online", "unknown"]);
+    assert_eq!(
+        states(&mut alice, &[BOB, CAROL]).await,
+        ["online", "unknown"]
+    );
     bob.leave().await;
     let gone = is_told(&mut alice, "presence").await.json("payload");
     assert_eq!(
@@ -77,4 +82,53 @@ async fn who_is_writing_is_told_to_who_is_there_and_to_nobody_who_has_blocked_th
     alice.send_c2c("m1", BOB, "hello").await;
     bob.takes("m1").await;
     assert!(heard(&mut bob, "C2C_TYPING").await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_has_blocked_another_is_seen_by_them_no_more_and_does_not_see_them() {
+    let server = Server::start(&[ONCE, "presence.linger_ms=0"]).await;
+    befriend(&server, ALICE, BOB).await;
+    befriend(&server, ALICE, CAROL).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let path = format!("/v1/blocks/{}", name(ALICE));
+    ask(&server, BOB, "PUT", &path, Value::Null).await.payload();
+    let mut bob = server.login(BOB, "b-phone").await;
+    // Those who come are told of in their order.
+    let carol = server.login(CAROL, "c-phone").await;
+    let told = is_told(&mut alice, "presence").await.json("payload");
+    assert_eq!(told["uid"], name(CAROL));
+    assert_eq!(
+        states(&mut alice, &[BOB, CAROL]).await,
+        ["unknown", "online"]
+    );
+    assert_eq!(states(&mut bob, &[ALICE]).await, ["unknown"]);
+    let path = format!("/v1/presence?uids={}", name(BOB));
+    let seen = ask(&server, ALICE, "GET", &path, Value::Null).await;
+    assert_eq!(seen.payload()["presence"][0]["state"], "unknown");
+    alice.leave().await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    carol.leave().await;
+    is_told(&mut alice, "presence").await;
+    assert!(heard(&mut bob, "S2C").await.iter().all(|frame| {
+        let payload = frame.json("payload");
+        payload["msg_type"] != "presence"
+    }));
+    let path = format!("/v1/blocks/{}", name(ALICE));
+    ask(&server, BOB, "DELETE", &path, Value::Null)
+        .await
+        .payload();
+    assert_eq!(states(&mut alice, &[BOB]).await, ["online"]);
+}
+
+#[tokio::test]
+async fn one_sees_oneself() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    assert_eq!(
+        states(&mut alice, &[ALICE, BOB]).await,
+        ["online", "unknown"]
+    );
+    let path = format!("/v1/presence?uids={}", name(ALICE));
+    let seen = ask(&server, ALICE, "GET", &path, Value::Null).await;
+    assert_eq!(seen.payload()["presence"][0]["state"], "online");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{ALICE, BOB, CAROL, Client, Frame, ONCE, Server};
-use super::town::{ask, entry, hears, hears_a, name};
+use super::town::{ask, entry, heard, hears, hears_a, name};
 
 async fn writes(client: &mut Client, to: u64, count: usize) {
     for at in 1..=count {
@@ -117,4 +117,47 @@ async fn conversations_are_listed_the_latest_first() {
     let rest = ask(&server, BOB, "GET", "/v1/conversations", Value::Null).await;
     let rest = rest.payload();
     assert_eq!(rest["conversations"], page.json("conversations"));
+}
+
+#[tokio::test]
+async fn between_two_of_whom_one_has_blocked_the_other_nobody_hears_what_is_read() {
+    let server = Server::start(&[ONCE]).await;
+    let mut alice = server.login(ALICE, "a-phone").await;
+    let mut bob = server.login(BOB, "b-phone").await;
+    let mut pad = server.login(BOB, "b-pad").await;
+    writes(&mut alice, BOB, 3).await;
+    bob.send_c2c("b1", ALICE, "hello").await;
+    bob.accepted("b1").await;
+    let (a, b) = (name(ALICE), name(BOB));
+    let block = format!("/v1/blocks/{a}");
+    ask(&server, BOB, "PUT", &block, Value::Null)
+        .await
+        .payload();
+    for (reader, other, up_to) in [(BOB, &a, 2), (ALICE, &b, 4)] {
+        let path = format!("/v1/conversations/c2c/{other}/read");
+        let read = ask(&server, reader, "PUT", &path, json!({"up_to": up_to})).await;
+        assert_eq!(read.payload(), json!({"up_to": up_to}));
+    }
+    // The reader's own devices go on together.
+    assert_eq!(hears_a(&mut pad, "C2C_READ").await.num("up_to"), 2);
+    for (reader, other) in [(ALICE, BOB), (BOB, ALICE)] {
+        let listed = entry(&server, reader, other).await;
+        assert!(listed.get("peer_read").is_none(), "{listed}");
+    }
+    ask(&server, BOB, "DELETE", &block, Value::Null)
+        .await
+        .payload();
+    let path = format!("/v1/conversations/c2c/{a}/read");
+    ask(&server, BOB, "PUT", &path, json!({"up_to": 3}))
+        .await
+        .payload();
+    // Nothing came before that.
+    let told = alice.expect("C2C_READ", |frame| {
+        frame.is("C2C_READ") && frame.str("from") == b
+    });
+    assert_eq!(told.await.num("up_to"), 3);
+    let of_alice = |frame: &&Frame| frame.str("from") == a;
+    let heard = heard(&mut pad, "C2C_READ").await;
+    assert_eq!(heard.iter().filter(of_alice).count(), 0, "{heard:?}");
+    assert_eq!(entry(&server, ALICE, BOB).await["peer_read"], 3);
 }

@@ -85,16 +85,14 @@ async fn visible(caller: Caller, of: &[Uid], state: &AppState) -> Result<Vec<boo
     if caller.is_admin() {
         return Ok(vec![true; of.len()]);
     }
-    let uid = caller.uid()?;
-    let wanted = Look::AreContacts {
-        uid,
+    let wanted = Look::Visible {
+        to: caller.uid()?,
         of: of.to_vec(),
     };
-    let Found::AreContacts(found) = look(wanted, state).await? else {
-        return Err(unexpected());
-    };
-    let with_self = of.iter().zip(found);
-    Ok(with_self.map(|(other, is)| is || *other == uid).collect())
+    match look(wanted, state).await? {
+        Found::Visible(visible) => Ok(visible),
+        _ => Err(unexpected()),
+    }
 }
 
 async fn one(uid: Uid, is_visible: bool, state: &AppState) -> Result<PresenceView, Fault> {

@@ -157,8 +157,8 @@ impl Device {
                 },
             },
             (Query::Presence(of), _) => Effect::Look {
-                look: Look::AreContacts {
-                    uid,
+                look: Look::Visible {
+                    to: uid,
                     of: of.clone(),
                 },
                 ticket: ReadTicket::Query {
@@ -285,8 +285,8 @@ impl Device {
                 });
                 return;
             }
-            (Query::Presence(of), Ok(Found::AreContacts(are))) => {
-                let of = of.into_iter().zip(are).collect();
+            (Query::Presence(of), Ok(Found::Visible(visible))) => {
+                let of = of.into_iter().zip(visible).collect();
                 self.effects.push_back(Effect::Presence { epoch, id, of });
                 return;
             }

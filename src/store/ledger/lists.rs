@@ -99,8 +99,10 @@ pub(super) fn chat(
     let (Some(peer), Some(place)) = (conversation.peer(uid), conversation.place(uid)) else {
         return Ok(None);
     };
+    let may_know = !are_apart(engine, uid, peer)?;
+    let theirs = conversation.place(peer).filter(|_| may_know);
     Ok(Some(Listed {
-        peer_read: conversation.place(peer).map(Place::read),
+        peer_read: theirs.map(Place::read),
         ..listed(Chat::User(peer), place, 1)?
     }))
 }
@@ -258,21 +260,33 @@ pub(super) fn contacts(
     Ok(listing)
 }
 
-/// Which of these are contacts of a user.
-pub(super) fn are_contacts(
-    engine: &dyn Engine,
-    uid: Uid,
-    of: &[Uid],
-) -> Result<Vec<bool>, EngineError> {
-    let mut are = Vec::with_capacity(of.len());
+/// Of which of these a user may know whether they are there: of themselves, and of contacts, neither of whom has blocked the
+/// other.
+pub(super) fn visible(engine: &dyn Engine, to: Uid, of: &[Uid]) -> Result<Vec<bool>, EngineError> {
+    let mut visible = Vec::with_capacity(of.len());
     for other in of {
-        let key = record::relation_key(uid, *other);
-        let found = engine.get(&key)?;
-        let read = found.map(|bytes| record::decode::<Relation>(&key, &bytes));
-        let relation = intact(read.transpose())?.flatten();
-        are.push(relation.is_some_and(|relation| relation.tie == Some(Tie::Confirmed)));
+        let relation = relation(engine, to, *other)?;
+        let is_contact = relation.is_some_and(|relation| relation.tie == Some(Tie::Confirmed));
+        visible.push(to == *other || is_contact && !are_apart(engine, to, *other)?);
     }
-    Ok(are)
+    Ok(visible)
+}
+
+/// Whether one of two users has blocked the other.
+fn are_apart(engine: &dyn Engine, one: Uid, other: Uid) -> Result<bool, EngineError> {
+    for (of, to) in [(one, other), (other, one)] {
+        if relation(engine, of, to)?.is_some_and(|relation| relation.blocked) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn relation(engine: &dyn Engine, of: Uid, to: Uid) -> Result<Option<Relation>, EngineError> {
+    let key = record::relation_key(of, to);
+    let found = engine.get(&key)?;
+    let read = found.map(|bytes| record::decode(&key, &bytes));
+    Ok(intact(read.transpose())?.flatten())
 }
 
 fn member(engine: &dyn Engine, gid: Cid, uid: Uid) -> Result<Option<Member>, EngineError> {

@@ -131,7 +131,7 @@ pub fn found(
             });
             Found::Devices(devices.collect())
         }
-        Look::AreContacts { uid, of } => Found::AreContacts(lists::are_contacts(engine, *uid, of)?),
+        Look::Visible { to, of } => Found::Visible(lists::visible(engine, *to, of)?),
     })
 }
 

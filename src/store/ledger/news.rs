@@ -46,6 +46,8 @@ pub enum News {
         chat: Chat,
         /// Who, and on which device.
         by: By,
+        /// The other user, if they may know.
+        peer: Option<Uid>,
         /// How far.
         up_to: Seq,
         /// Unix milliseconds.

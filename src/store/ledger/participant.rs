@@ -25,6 +25,13 @@ impl Ledger {
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         let head = self.conversation(cid)?.map_or(0, Conversation::head);
+        let peer = match chat.user().filter(|peer| *peer != uid) {
+            // Between two of whom one takes nothing from the other, nobody hears what the other does.
+            Some(peer) if self.takes(peer, uid)?.is_ok() && self.takes(uid, peer)?.is_ok() => {
+                Some(peer)
+            }
+            _ => None,
+        };
         self.make_room(1)?;
         let up_to = up_to.min(head);
         let (moved, read) = match chat {
@@ -42,6 +49,7 @@ impl Ledger {
             self.done.news.push(News::Read {
                 chat,
                 by: by.clone(),
+                peer,
                 up_to: read,
                 server_ts: now,
             });
