@@ -4,6 +4,7 @@ mod descriptors;
 mod hooks;
 mod lock;
 mod parts;
+mod random;
 pub mod restore;
 mod tls;
 mod unfinished;
@@ -482,6 +483,7 @@ fn take_stock(engine: &dyn Engine, settings: &Settings) -> Result<i64, StartErro
     let path = settings.store.path.display();
     let version = env!("CARGO_PKG_VERSION");
     let is_new = ledger::prepare(engine).map_err(failed)?;
+    random::ensure_notices(engine).map_err(failed)?;
     let rows = ledger::rows(engine).map_err(failed)?;
     match is_new {
         true => log::info!("yizhan {version}: began a new, empty store in {path}"),

@@ -142,6 +142,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("webhook::json",  "serde_json",            "what a receiver reads; no client speaks it"),
     ("webhook::sender", "fastrand",             "servers that failed together do not come back together"),
     ("node::hooks",    "getrandom",             "names a store for the receiver of its events"),
+    ("node::random",   "getrandom",             "nobody can tell the id of a notice beforehand"),
     ("store::journal", "getrandom",             "no file of another store passes for one of this"),
 ];
 

@@ -44,6 +44,9 @@ pub const EVENTS_SENT_KEY: &[u8] = b"m/events-sent";
 /// Under this key stands what the numbers of events are good in: drawn anew when numbers may come twice.
 pub const EVENTS_TAG_KEY: &[u8] = b"m/events-tag";
 
+/// Under this key stands what the ids of notices are made with: 16 bytes, drawn once.
+pub const NOTICES_KEY: &[u8] = b"m/notices";
+
 /// What every inbox key begins with.
 pub const INBOX: u8 = b'i';
 /// What every key of a body begins with that was stored before there were conversations.

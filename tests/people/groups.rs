@@ -219,3 +219,28 @@ async fn whoever_may_not_send_changes_nothing_they_have_said() {
     hears(&mut alice, "C2G_EDIT", "e1").await;
     assert!(heard(&mut alice, "C2G_EDIT").await.is_empty());
 }
+
+#[tokio::test]
+async fn the_id_of_a_notice_is_always_the_same_and_nobody_can_tell_it_beforehand() {
+    let mut server = Server::start(&[ONCE]).await;
+    let other = Server::start(&[ONCE]).await;
+    let gid = found(&server, ALICE, &[BOB]).await;
+    assert_eq!(found(&other, ALICE, &[BOB]).await, gid);
+    let mut bob = server.login(BOB, "b-phone").await;
+    let told = is_told(&mut bob, "group_created").await.str("id");
+    let path = format!("c2g/{gid}");
+    let read = history(&server, BOB, &path).await[0]["id"].clone();
+    assert_eq!(read, told);
+    // Two stores whose first conversation begins in the same way.
+    let elsewhere = history(&other, BOB, &path).await[0]["id"].clone();
+    assert_ne!(elsewhere, told);
+    server.kill9().await;
+    server.restart().await;
+    assert_eq!(history(&server, BOB, &path).await[0]["id"], told);
+    let join = json!({"uids": [name(CAROL)]});
+    let path = format!("/v1/groups/{gid}/members");
+    ask(&server, ALICE, "POST", &path, join).await.payload();
+    let mut bob = server.login(BOB, "b-phone").await;
+    let joined = is_told(&mut bob, "group_joined").await.str("id");
+    assert_ne!(joined, told);
+}

@@ -29,6 +29,8 @@ pub(super) struct Book {
     pub(super) rosters: HashMap<Cid, Roster, RandomState>,
     dirty_members: HashSet<(Cid, Uid), RandomState>,
     pub(super) relations: HashMap<(Uid, Uid), Relation, RandomState>,
+    /// What the ids of notices are made with; none until it is asked for.
+    pub(super) notice_key: Option<[u8; 16]>,
     /// The last number of a conversation that was given out; none until it is asked for.
     last: Option<u64>,
     /// Groups with something on its way, in turn; none until the store was looked through.

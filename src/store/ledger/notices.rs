@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::id::{Cid, MsgId, Uid};
+use sha2::{Digest, Sha256};
+
+use crate::id::{Cid, MsgId, Seq, Uid};
 use crate::message::chat::Chat;
 use crate::message::notice::About;
 use crate::message::{Fate, Kind, Message};
 
 use super::rows::Told;
-use super::{EngineError, Ledger, Sort};
+use super::{EngineError, Ledger, Sort, record};
 
 impl Ledger {
     /// Tells a user, and the devices of whoever did it, something about the conversation of the two, which is there. The
@@ -54,9 +56,7 @@ impl Ledger {
         about: &About,
     ) -> Result<Message, EngineError> {
         let next = self.conversation(cid)?.map_or(1, |c| c.head() + 1);
-        // Of no user's making: two conversations cannot have the same.
-        let id = MsgId::parse(&format!("n{:x}-{next:x}", cid.0));
-        let id = id.map_err(|e| EngineError::Failed(format!("a notice has a bad id: {e}")))?;
+        let id = self.notice_id(cid, next)?;
         let message = Message {
             id,
             kind: Kind::Notice,
@@ -70,5 +70,25 @@ impl Ledger {
             cseq: 0,
         };
         self.put_message(cid, message)
+    }
+
+    /// The id of a notice at that place: always the same, and nobody outside can tell it beforehand, nor the number of the
+    /// conversation by it. Whoever could would send something under that id first, and clients would take the notice for a
+    /// repeat.
+    fn notice_id(&mut self, cid: Cid, place: Seq) -> Result<MsgId, EngineError> {
+        let key = match self.book.notice_key {
+            Some(key) => key,
+            None => self.load(record::NOTICES_KEY)?.unwrap_or_default(),
+        };
+        self.book.notice_key = Some(key);
+        let mut hash = Sha256::new();
+        hash.update(key);
+        hash.update(cid.0.to_be_bytes());
+        hash.update(place.to_be_bytes());
+        let hash: [u8; 32] = hash.finalize().into();
+        let (first, _) = hash.split_at(16);
+        let hex: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+        MsgId::parse(&format!("n{hex}"))
+            .map_err(|e| EngineError::Failed(format!("a notice has a bad id: {e}")))
     }
 }
