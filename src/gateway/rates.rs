@@ -13,8 +13,10 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::code::Code;
 use crate::config::Limits;
 use crate::id::{Did, Uid};
+use crate::message::Fault;
 use crate::metrics::Limit;
 
 /// What a frame counts as at least, bytes: its header and the work it makes.
@@ -33,7 +35,7 @@ pub struct Rates {
     devices: Mutex<Devices>,
 }
 
-/// What one device may still send; all its connections share it, one after the other too.
+/// What one device, or one user over HTTP, may still send; all connections share it, one after the other too.
 #[derive(Debug)]
 pub struct Allowance(Mutex<Buckets>);
 
@@ -48,7 +50,8 @@ pub struct TooFast {
 
 #[derive(Debug)]
 struct Devices {
-    known: HashMap<(Uid, Did), Arc<Allowance>>,
+    /// Without a device, what their users send over HTTP.
+    known: HashMap<(Uid, Option<Did>), Arc<Allowance>>,
     sweep_at: usize,
 }
 
@@ -89,6 +92,15 @@ impl Rates {
     /// What this device may send, if there is a limit to it. It outlives a connection until it is full again: coming back
     /// brings nothing.
     pub fn device(&self, uid: Uid, did: &Did) -> Option<Arc<Allowance>> {
+        self.allowance(uid, Some(did.clone()))
+    }
+
+    /// What this user may send over HTTP, where nobody says which device it is: as much as one device.
+    pub fn user(&self, uid: Uid) -> Option<Arc<Allowance>> {
+        self.allowance(uid, None)
+    }
+
+    fn allowance(&self, uid: Uid, did: Option<Did>) -> Option<Arc<Allowance>> {
         if self.messages.is_none() && self.bytes.is_none() {
             return None;
         }
@@ -101,7 +113,7 @@ impl Rates {
                 .retain(|_, allowance| in_use(allowance) || !allowance.is_rested(now));
             devices.sweep_at = (2 * devices.known.len()).max(SWEEP_MIN);
         }
-        let allowance = devices.known.entry((uid, did.clone())).or_insert_with(|| {
+        let allowance = devices.known.entry((uid, did)).or_insert_with(|| {
             Arc::new(Allowance(Mutex::new(Buckets {
                 messages: self.messages.map(Bucket::full),
                 bytes: self.bytes.map(Bucket::full),
@@ -142,6 +154,12 @@ impl Allowance {
 }
 
 impl TooFast {
+    /// What is said of it.
+    pub fn fault(&self) -> Fault {
+        let msg = format!("more than limits.{} allows", self.limit.name());
+        Fault::because(Code::TooFast, msg).later(self.retry_ms)
+    }
+
     fn of(limit: Limit, wait: Duration) -> TooFast {
         let retry_ms = wait.as_nanos().div_ceil(1_000_000).max(1) as u64;
         TooFast { limit, retry_ms }

@@ -1,10 +1,14 @@
 //! Over every route: which tokens open it.
 
 use actix_web::http::Method;
+use futures_util::future::join_all;
+use serde_json::json;
 use yizhan::http::v1::table::{Listener, Needs};
 use yizhan::token::Kind;
 
-use super::house::{ADMIN, ALICE, BOB, House, PUBLIC, READER, everywhere, for_users, guarded};
+use super::house::{
+    ADMIN, ALICE, BOB, BOTH, Call, House, PUBLIC, READER, everywhere, for_users, guarded,
+};
 use super::support::{Deaf, User, token, until};
 
 #[tokio::test]
@@ -66,7 +70,7 @@ async fn a_users_token_sends_nothing_in_another_name() {
     let house = House::start().await;
     let message = |from: &str| {
         let to = house.name(BOB);
-        serde_json::json!({"id": "m1", "from": from, "to": to, "payload": 1})
+        json!({"id": "m1", "from": from, "to": to, "payload": 1})
     };
     let other = message(&house.name(BOB));
     let forged = house.tries(ALICE, "POST", "/v1/messages", other).await;
@@ -242,4 +246,45 @@ async fn an_open_route_is_open_on_purpose() {
         "/v1/token/refresh",
     ];
     assert_eq!(open, expected);
+}
+
+#[tokio::test]
+async fn who_changes_too_much_at_once_is_told_when_to_come_back_and_may_look_meanwhile() {
+    let house = House::start_with(&["limits.messages_per_s=2"]).await;
+    let block = async |uid, on, token: &str| {
+        let path = format!("/v1/blocks/{}?uid={}", house.name(BOB), house.name(uid));
+        let call = Call {
+            on,
+            method: Method::PUT,
+            path,
+            token: Some(token.into()),
+            body: Vec::new(),
+        };
+        house.send(call).await
+    };
+    let own = house.token(ALICE);
+    // Over either listener, and more than fit into the seconds that they can take.
+    let crowd = (0..60).map(|at| block(ALICE, BOTH[at % 2], &own));
+    let answers = join_all(crowd).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+    assert!(taken.len() >= 2 && !refused.is_empty());
+    for answer in refused {
+        assert_eq!(answer.refusal(), (429, 429));
+        let retry_ms = answer.json()["payload"]["retry_ms"].as_u64().unwrap();
+        assert!((1..=500).contains(&retry_ms), "{answer:?}");
+    }
+    // Nobody else is concerned, nor who looks, nor the app that acts for its users.
+    let blocks = format!("/v1/blocks/{}", house.name(ALICE));
+    for _ in 0..2 {
+        house.ask(BOB, "PUT", &blocks, json!(null)).await;
+    }
+    for _ in 0..20 {
+        house.ask(ALICE, "GET", "/v1/blocks", json!(null)).await;
+        let of_app = block(ALICE, Listener::Admin, ADMIN).await;
+        assert_eq!(of_app.status, 200, "{of_app:?}");
+    }
+    let limited = r#"yizhan_limited_total{limit="messages_per_s"}"#;
+    assert!(house.server.metric(limited).await > 0.0);
+    let again = async || block(ALICE, PUBLIC, &own).await.status == 200;
+    until("it is taken again", again).await;
 }

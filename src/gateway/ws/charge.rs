@@ -2,9 +2,7 @@
 
 use actix_web_actors::ws::WebsocketContext;
 
-use crate::code::Code;
 use crate::codec::Inbound;
-use crate::gateway::rates::TooFast;
 use crate::message::chat::Chat;
 use crate::message::{Ack, Command, Fault};
 
@@ -27,10 +25,9 @@ impl Socket {
             _ => None,
         };
         let spent = allowance.spend(bytes, of_message.is_some());
-        spent.map_err(|TooFast { limit, retry_ms }| {
-            self.state.services.metrics.limited(limit);
-            let msg = format!("more than limits.{} allows", limit.name());
-            let fault = Fault::because(Code::TooFast, msg).later(retry_ms);
+        spent.map_err(|too_fast| {
+            self.state.services.metrics.limited(too_fast.limit);
+            let fault = too_fast.fault();
             match (of_message, inbound) {
                 (Some((id, to)), _) => fault.about(id, to),
                 (_, Some(Inbound::Command(Command::Ack(Ack::Id { id, .. })))) => fault.with_id(id),

@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
@@ -122,7 +123,30 @@ async fn caller(
         let fault = Fault::because(Code::Busy, "the server is going down");
         return Err(fault.later(state.services.rules.retry_ms));
     }
+    if !is_looking && !caller.is_admin {
+        spend(req, caller.uid()?, state)?;
+    }
     Ok(caller)
+}
+
+/// Takes what changes anything from what its user may send, whatever it is.
+fn spend(req: &HttpRequest, uid: Uid, state: &AppState) -> Result<(), Fault> {
+    let Some(allowance) = state.rates.user(uid) else {
+        return Ok(());
+    };
+    let headers = req.headers();
+    let longest = state.settings.listen.max_payload + ask::ENVELOPE_MAX;
+    let said = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
+    let bytes = match said.and_then(|said| said.parse::<usize>().ok()) {
+        Some(bytes) => bytes.min(longest),
+        // Nobody says how long it will be.
+        None if headers.contains_key(TRANSFER_ENCODING) => longest,
+        None => 0,
+    };
+    allowance.spend(bytes, true).map_err(|too_fast| {
+        state.services.metrics.limited(too_fast.limit);
+        too_fast.fault()
+    })
 }
 
 /// Whoever holds the admin token, in the name of the user whom they name, if they do.

@@ -23,7 +23,8 @@ const ABOUT: &str = "Everything that a client or an app's backend may ask withou
     Success is `{\"code\":0,\"msg\":\"success\",\"payload\":…}`, and a refusal `{\"code\",\"msg\",\"payload\":{}}` under the HTTP \
     status that fits, 401 for the codes 705 (the token has expired) and 706 (it is not valid here). Where the same request \
     may be taken later, `payload.retry_ms` and the header `Retry-After` say when. All requests may be repeated: those that \
-    make something have an `id` that their maker chose, and are one request as long as that and the rest is the same.\n\n\
+    make something have an `id` that their maker chose, and are one request as long as that and the rest is the same. \
+    What changes anything may be limited: each user with a token of their own has as much over HTTP as one device.\n\n\
     400 is for what cannot be read, and 409 for what can be read and makes no sense as things are. Users and groups are \
     named by short texts. Times are in Unix milliseconds. Whoever is no member of a group hears 403, whether or not there \
     is such a group.";
@@ -179,8 +180,12 @@ fn refusals(route: &Route, operation: &Operation, listener: Listener) -> Vec<(u1
     if operation.request_body.is_some() {
         refusals.push((413, "The body or the payload is too long."));
     }
-    if matches!(listener, Listener::Public { .. }) {
+    let is_change = route.method != actix_web::http::Method::GET;
+    let is_counted = is_change && matches!(route.needs, Needs::User | Needs::Anybody);
+    if is_counted || matches!(listener, Listener::Public { .. }) {
         refusals.push((429, "Too much at once: repeat it later."));
+    }
+    if matches!(listener, Listener::Public { .. }) {
         refusals.push((503, "The server is overloaded or going down: repeat it."));
     }
     refusals
