@@ -243,9 +243,9 @@ pub enum Query {
     },
     /// A page of the user's conversations.
     Chats {
-        /// Those whose last message was accepted before that, Unix milliseconds.
+        /// Those before that, as [`look::Behind`] reads it.
         before: Option<u64>,
-        /// About this many.
+        /// At most this many.
         limit: usize,
     },
     /// What the members of a group have of a message.

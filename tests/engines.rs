@@ -140,7 +140,8 @@ contract! {
         changes_do_not_fill_an_inbox_beyond_its_bound
         a_full_inbox_takes_no_notice_and_nothing_is_changed
         whoever_asks_again_with_other_words_is_no_news
-        strangers_who_ask_keep_nobody_from_blocking_and_agreeing;
+        strangers_who_ask_keep_nobody_from_blocking_and_agreeing
+        conversations_of_one_millisecond_are_listed_in_pages_too;
     restore:
         no_number_from_before_a_restore_is_given_out_after_it
         numbers_that_a_restore_passed_over_count_for_nobody

@@ -35,9 +35,9 @@ pub enum Look {
     Chats {
         /// The user.
         uid: Uid,
-        /// Those whose last message was accepted before that, Unix milliseconds.
+        /// Those whose last message was accepted before that, as [`Behind`] reads it.
         before: Option<u64>,
-        /// At most this many, and those of the same millisecond as the last one.
+        /// At most this many.
         limit: usize,
         /// Stops before an entry that would make the page longer, bytes; one there is always.
         max_bytes: usize,
@@ -187,12 +187,57 @@ pub struct History {
     pub more: bool,
 }
 
+/// Where a list of conversations goes on. Clients give it back as they got it: a time, or amid the conversations of one
+/// millisecond a number above every time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Those whose last message was accepted before that, Unix milliseconds.
+    pub before_ms: u64,
+    /// And so many of those whose last one was accepted at that very time. What leaves them meanwhile is at the top of the
+    /// list, so none is passed over.
+    pub left: u64,
+}
+
+impl Behind {
+    /// Where the number says whether there are any left of its millisecond: doubles hold all that are below twice that.
+    const AMID: u64 = 1 << 52;
+    /// Bits of a time: it lasts until 2109.
+    const MS_BITS: u32 = 42;
+    /// How many may be left.
+    pub const LEFT_MAX: u64 = 1023;
+
+    /// Reads a number of a client's.
+    pub fn of(number: u64) -> Behind {
+        if !(Behind::AMID..2 * Behind::AMID).contains(&number) {
+            return Behind {
+                before_ms: number,
+                left: 0,
+            };
+        }
+        Behind {
+            before_ms: number & ((1 << Behind::MS_BITS) - 1),
+            left: (number >> Behind::MS_BITS) & Behind::LEFT_MAX,
+        }
+    }
+
+    /// The number for the client; none if there is none for so many, or for that time.
+    pub fn number(self) -> Option<u64> {
+        match self.left {
+            0 => Some(self.before_ms),
+            1..=Behind::LEFT_MAX if self.before_ms >> Behind::MS_BITS == 0 => {
+                Some(Behind::AMID | self.left << Behind::MS_BITS | self.before_ms)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Conversations, the latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chats {
     /// They.
     pub chats: Vec<Listed>,
-    /// Ask for those before this time next, Unix milliseconds.
+    /// Ask for those before this next.
     pub next: u64,
     /// Whether there may be more.
     pub more: bool,

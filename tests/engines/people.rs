@@ -154,3 +154,56 @@ pub(crate) fn strangers_who_ask_keep_nobody_from_blocking_and_agreeing<H: House>
     let fourth = order(BOB, Uid(2001), ContactOrder::Block);
     assert!(is_forbidden(&desk.ask(fourth)));
 }
+
+fn chats(desk: &Desk<impl House>, before: Option<u64>, max_bytes: usize) -> Chats {
+    let look = Look::Chats {
+        uid: BOB,
+        before,
+        limit: 7,
+        max_bytes,
+    };
+    match found(&*desk.engine(), &look, desk.now, 0, 0) {
+        Ok(Found::Chats(chats)) => chats,
+        found => panic!("no list: {found:?}"),
+    }
+}
+
+pub(crate) fn conversations_of_one_millisecond_are_listed_in_pages_too<H: House>() {
+    let mut desk = Desk::<H>::open(ROOMY);
+    desk.accepts(Uid(999), BOB, "m1", "hello");
+    desk.now += 1;
+    let ops: Vec<Op> = (1000..1040)
+        .map(|from| send(Uid(from), BOB, "m1", &"x".repeat(1000)))
+        .collect();
+    desk.commit(&ops);
+    desk.now += 1;
+    desk.accepts(Uid(2000), BOB, "m1", "hello");
+    for (max_bytes, most) in [(1 << 20, 7), (4000, 3), (0, 1)] {
+        let (mut listed, mut before) = (Vec::new(), None);
+        loop {
+            let page = chats(&desk, before, max_bytes);
+            assert!((1..=most).contains(&page.chats.len()), "{page:?}");
+            listed.extend(page.chats.iter().filter_map(|of| of.chat.user()));
+            if !page.more {
+                break;
+            }
+            // Doubles hold it.
+            assert!(page.next < 1 << 53);
+            before = Some(page.next);
+            // One that was shown has another message: the others are where they were.
+            if listed.len() == 7 {
+                let again = format!("m{}", desk.now);
+                desk.accepts(listed[3], BOB, &again, "hello again");
+            }
+        }
+        let all: BTreeSet<Uid> = listed.iter().copied().collect();
+        assert_eq!((listed.len(), all.len()), (42, 42));
+        desk.now += 1;
+    }
+    // A time is a time, and a number above them all is the beginning.
+    assert_eq!(chats(&desk, Some(START + 1), 1 << 20).chats.len(), 1);
+    let first = chats(&desk, None, 1 << 20);
+    for number in [u64::MAX, (1 << 53) - 1, 1 << 51] {
+        assert_eq!(chats(&desk, Some(number), 1 << 20), first);
+    }
+}

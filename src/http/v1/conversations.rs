@@ -21,10 +21,10 @@ use super::whole::{Lifetime, Whole};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Latest {
-    /// Only those whose last message was accepted before that, Unix milliseconds: `next` of the page before.
+    /// Only those whose last message was accepted before that, Unix milliseconds; or `next` of the page before, as it is.
     #[param(inline, value_type = Whole, required = false)]
     before: Option<String>,
-    /// At most about this many; 50 if it is not there.
+    /// At most this many; 50 if it is not there.
     #[param(inline, value_type = Limit, required = false)]
     limit: Option<String>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Latest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Conversations {
     conversations: Vec<Conversation>,
-    /// Ask for those `before` this next, Unix milliseconds.
+    /// Ask for those `before` this next: a time in Unix milliseconds, or amid those of one millisecond a larger number.
     next: u64,
     /// Whether there may be more.
     more: bool,

@@ -1,6 +1,6 @@
 //! What is read beside the commits: lists of conversations, groups, members, contacts, and who has a message.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use crate::id::{Cid, MsgId, Uid};
 use crate::machine::contact::Relation;
@@ -9,7 +9,7 @@ use crate::machine::group::Member;
 use crate::message::chat::{Chat, Listed, Receiver};
 use crate::message::contact::{ContactView, Tie};
 use crate::message::group::{GroupView, MemberView};
-use crate::message::look::{Chats, Listing, Which};
+use crate::message::look::{Behind, Chats, Listing, Which};
 
 use super::page::ROW_OVERHEAD;
 use super::{Engine, EngineError, history, intact, look, record};
@@ -27,37 +27,68 @@ pub(super) fn chats(
     (limit, max_bytes): (usize, usize),
     times: (u64, u64),
 ) -> Result<Chats, EngineError> {
-    let mut found = Vec::new();
+    let from = Behind::of(before.unwrap_or(u64::MAX));
+    let (mut found, mut amid) = (Vec::new(), Vec::new());
     for (cid, _) in entries(engine, uid, Cid(0), usize::MAX)? {
-        if let Some(conversation) = history::conversation(engine, cid)?
-            && before.is_none_or(|before| conversation.updated_ms() < before)
-        {
+        if let Some(conversation) = history::conversation(engine, cid)? {
             // Of one millisecond, the conversation that began last.
-            found.push((Reverse(conversation.updated_ms()), Reverse(cid)));
+            let place = (Reverse(conversation.updated_ms()), Reverse(cid));
+            match conversation.updated_ms().cmp(&from.before_ms) {
+                Ordering::Less => found.push(place),
+                Ordering::Equal => amid.push(place),
+                Ordering::Greater => {}
+            }
         }
     }
+    amid.sort_unstable();
+    found.extend(amid.into_iter().rev().take(from.left as usize));
     found.sort_unstable();
     let mut chats = Chats {
         next: before.unwrap_or(0),
         ..Chats::default()
     };
     let mut bytes = 0;
-    for (Reverse(updated_ms), Reverse(cid)) in found {
-        let is_new_time = chats
-            .chats
-            .last()
-            .is_none_or(|last| last.updated_at != updated_ms);
-        if (chats.chats.len() >= limit || bytes > max_bytes) && is_new_time {
-            chats.more = true;
+    for (at, (Reverse(updated_ms), Reverse(cid))) in found.iter().enumerate() {
+        let listed = chat(engine, uid, *cid, times)?;
+        bytes += listed.as_ref().map_or(0, cost);
+        let is_full = chats.chats.len() >= limit || bytes > max_bytes;
+        if is_full
+            && !chats.chats.is_empty()
+            && let Some(next) = goes_on(&found, at)
+        {
+            (chats.next, chats.more) = (next, true);
             break;
         }
-        if let Some(listed) = chat(engine, uid, cid, times)? {
-            bytes += ROW_OVERHEAD + listed.last.as_ref().map_or(0, |last| last.payload.len());
-            chats.next = listed.updated_at;
-            chats.chats.push(listed);
-        }
+        chats.next = *updated_ms;
+        chats.chats.extend(listed);
     }
     Ok(chats)
+}
+
+/// Where a list goes on with one of its entries; none amid more of one time than can be said.
+fn goes_on(found: &[(Reverse<u64>, Reverse<Cid>)], at: usize) -> Option<u64> {
+    let (before, rest) = found.split_at_checked(at)?;
+    let Reverse(next_ms) = rest.first()?.0;
+    let behind = match before.last() {
+        Some((Reverse(last_ms), _)) if *last_ms != next_ms => Behind {
+            before_ms: *last_ms,
+            left: 0,
+        },
+        _ => {
+            let same = rest.iter().take_while(|(Reverse(ms), _)| *ms == next_ms);
+            Behind {
+                before_ms: next_ms,
+                left: same.take(Behind::LEFT_MAX as usize + 1).count() as u64,
+            }
+        }
+    };
+    behind.number()
+}
+
+/// What an entry takes in a page, bytes, in any dialect.
+fn cost(listed: &Listed) -> usize {
+    let name = listed.name.as_ref().map_or(0, |name| name.len());
+    ROW_OVERHEAD + name + listed.last.as_ref().map_or(0, |last| last.payload.len())
 }
 
 /// One conversation as a user sees it; none if they do not take part.
