@@ -57,14 +57,11 @@ pub trait Engine: Send + Sync {
     }
 
     /// Whether entries of the dedupe index whose time is over leave by themselves, as new ones come.
-    fn forgets_dedupe(&self) -> bool {
-        false
-    }
+    fn forgets_dedupe(&self) -> bool;
 
-    /// Whether messages that are too old for the history leave by themselves.
-    fn keeps_history(&self) -> bool {
-        false
-    }
+    /// Whether messages that are too old for the history leave by themselves, into the archive. No default: an engine over
+    /// another one that forgot to ask it would have them removed before they are there.
+    fn keeps_history(&self) -> bool;
 
     /// Writes all of a batch or none of it, visible at once and durable after the next flush.
     fn apply(&self, batch: Batch) -> Result<(), EngineError>;

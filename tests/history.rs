@@ -16,5 +16,7 @@ mod model;
 mod older;
 #[path = "history/reads.rs"]
 mod reads;
+#[path = "history/served.rs"]
+mod served;
 #[path = "history/world.rs"]
 mod world;

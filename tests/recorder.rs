@@ -104,6 +104,14 @@ impl Engine for Stepped {
         }
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        false
+    }
+
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut map = self.map.lock();
         for (key, value) in batch.into_writes() {
@@ -441,6 +449,14 @@ impl Engine for Handle {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), EngineError> {
         self.0.inner.scan(from, to, visit)
+    }
+
+    fn forgets_dedupe(&self) -> bool {
+        self.0.inner.forgets_dedupe()
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.0.inner.keeps_history()
     }
 
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {

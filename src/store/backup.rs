@@ -137,6 +137,10 @@ impl Engine for Recorder {
         self.inner.forgets_dedupe()
     }
 
+    fn keeps_history(&self) -> bool {
+        self.inner.keeps_history()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut state = self.state.lock();
         state.sound()?;

@@ -75,6 +75,14 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        false
+    }
+
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut state = self.state.lock();
         let mut undo = Vec::with_capacity(batch.len());

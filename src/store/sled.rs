@@ -92,6 +92,14 @@ impl Engine for SledEngine {
         })
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        false
+    }
+
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let mut writes = ::sled::Batch::default();
         for (key, value) in batch.into_writes() {

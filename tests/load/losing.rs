@@ -105,6 +105,14 @@ impl Engine for Losing {
         self.inner.scan(from, to, visit)
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        self.inner.forgets_dedupe()
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.inner.keeps_history()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         let writes: Vec<_> = batch.into_writes().collect();
         let mut lost = Vec::new();

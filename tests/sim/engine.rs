@@ -152,6 +152,14 @@ impl Engine for FailingEngine {
         self.batch_max
     }
 
+    fn forgets_dedupe(&self) -> bool {
+        self.disk.forgets_dedupe()
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.disk.keeps_history()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         self.largest.fetch_max(batch.len(), Ordering::Relaxed);
         self.meets(Fault::ApplyBefore)?;

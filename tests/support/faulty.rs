@@ -192,6 +192,10 @@ impl<E: Engine + ?Sized> Engine for Faulty<E> {
         self.inner.forgets_dedupe()
     }
 
+    fn keeps_history(&self) -> bool {
+        self.inner.keeps_history()
+    }
+
     fn apply(&self, batch: Batch) -> Result<(), EngineError> {
         self.batches.lock().push(batch.len());
         self.pass(Call::Apply, || self.inner.apply(batch))
