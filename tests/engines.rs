@@ -11,6 +11,8 @@ mod desk;
 mod engine;
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "engines/history.rs"]
+mod history;
 #[path = "engines/house.rs"]
 mod house;
 #[path = "engines/ledger.rs"]
@@ -147,4 +149,7 @@ contract! {
         numbers_that_a_restore_passed_over_count_for_nobody
         rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them
         rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salvage;
+    history:
+        a_hole_in_a_conversation_hides_nothing_that_is_older
+        what_is_over_and_still_there_hides_nothing_that_is_older;
 }

@@ -4,24 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use yizhan::id::{MsgId, Uid};
+use fastrand::Rng;
+use yizhan::id::{Cid, MsgId, Uid};
 use yizhan::machine::inbox;
-use yizhan::message::chat::Chat;
-use yizhan::message::{Draft, Op};
+use yizhan::message::chat::{Chat, Side};
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Draft, Op, Read};
 use yizhan::metrics::Metrics;
 use yizhan::store::Engine;
 use yizhan::store::backup::Recorder;
 use yizhan::store::history::DAY_MS;
 use yizhan::store::journal::{Bounds, Journal, Keeping, Place};
-use yizhan::store::ledger::{Ledger, People, Policy, prepare};
+use yizhan::store::ledger::{Ledger, People, Policy, found, prepare, read_page};
 use yizhan::store::memory::MemoryEngine;
 
 use crate::disk::{Disk, State};
 use crate::world::{FIRST_DAY, KEEP, archived, place};
 
+const ALICE: Uid = Uid(1);
+const BOB: Uid = Uid(2);
+
 /// A server's store on a disk of its own, with the time that it is there.
 struct Store {
     journal: Arc<Journal>,
+    engine: Arc<dyn Engine>,
     ledger: Ledger,
     disk: Arc<Disk>,
     now: Arc<AtomicU64>,
@@ -66,7 +72,8 @@ fn open() -> Store {
     };
     Store {
         journal,
-        ledger: Ledger::new(engine, policy),
+        ledger: Ledger::new(engine.clone(), policy),
+        engine,
         disk,
         now,
     }
@@ -80,18 +87,29 @@ impl Store {
     }
 }
 
+impl Store {
+    fn send(&mut self, name: &str, payload: String) {
+        let draft = Draft {
+            id: MsgId::parse(name).unwrap(),
+            to: Chat::User(BOB),
+            payload: payload.into(),
+            created_at: None,
+            expires_at: None,
+        };
+        self.commit(&Op::Append(draft.signed_by(ALICE, None)));
+    }
+
+    fn looks(&self, look: &Look) -> Found {
+        let now = self.now.load(Ordering::Relaxed);
+        found(&*self.engine, look, now, 0, now - KEEP).unwrap()
+    }
+}
+
 #[test]
 fn what_is_too_old_for_the_history_of_a_server_is_in_its_archive() {
     let mut store = open();
     for name in ["m1", "m2"] {
-        let draft = Draft {
-            id: MsgId::parse(name).unwrap(),
-            to: Chat::User(Uid(2)),
-            payload: "{}".into(),
-            created_at: None,
-            expires_at: None,
-        };
-        store.commit(&Op::Append(draft.signed_by(Uid(1), None)));
+        store.send(name, "{}".into());
     }
     store.journal.settle().unwrap();
     // Old enough, and its day is not over: the housekeeping has nothing to do with it.
@@ -103,4 +121,70 @@ fn what_is_too_old_for_the_history_of_a_server_is_in_its_archive() {
     store.commit(&Op::Sweep);
     store.journal.settle().unwrap();
     assert_eq!(archived(&store.disk).len(), 2);
+}
+
+#[test]
+fn a_damaged_block_costs_its_messages_and_neither_the_others_nor_the_list() {
+    const MESSAGES: u64 = 120;
+    for from_the_end in [None, Some(5000), Some(30_000)] {
+        let mut store = open();
+        let mut rng = Rng::with_seed(5);
+        for n in 1..=MESSAGES {
+            // What compresses badly, so that there are several blocks.
+            let text: String = (0..900).map(|_| rng.alphanumeric()).collect();
+            store.send(&format!("m{n}"), text);
+        }
+        store.journal.settle().unwrap();
+        let mut files = store.disk.files().into_iter();
+        let (run, size) = files.find(|((folder, _), _)| *folder == "history").unwrap();
+        let at = from_the_end.map_or(100, |bytes| size - bytes);
+        store.disk.rot(&run, |bytes| bytes[at] ^= 1);
+
+        let (mut waiting, mut from) = (Vec::new(), 1);
+        while from <= MESSAGES {
+            let read = Read {
+                uid: BOB,
+                from,
+                to: MESSAGES,
+                limit: 20,
+                max_bytes: 1 << 20,
+            };
+            let page = read_page(&*store.engine, &read, 0, 0, None).unwrap();
+            waiting.extend(page.rows.iter().map(|row| row.seq));
+            from = page.scanned_to + 1;
+        }
+        let lost = MESSAGES as usize - waiting.len();
+        assert!((1..40).contains(&lost), "{lost} lost");
+
+        let (mut shown, mut side) = (Vec::new(), Side::Newest);
+        loop {
+            let Found::History(page) = store.looks(&Look::History {
+                cid: Cid(1),
+                first: 1,
+                head: MESSAGES,
+                side,
+                limit: 7,
+                max_bytes: 1 << 20,
+            }) else {
+                panic!("no history");
+            };
+            shown.extend(page.messages.iter().rev().map(|message| message.cseq));
+            if !page.more {
+                break;
+            }
+            side = Side::Before(page.next);
+        }
+        shown.reverse();
+        assert_eq!(shown, waiting, "what is in no block that is damaged");
+
+        let Found::Chats(list) = store.looks(&Look::Chats {
+            uid: BOB,
+            before: None,
+            limit: 10,
+            max_bytes: 1 << 20,
+        }) else {
+            panic!("no list");
+        };
+        assert_eq!(list.chats.len(), 1);
+    }
 }

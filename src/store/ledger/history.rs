@@ -95,8 +95,17 @@ fn before(
         let from = (last + 1).saturating_sub(wanted).max(part.first).max(1);
         let found = scan(engine, part.cid, from, last, (now, kept))?;
         if found.total == 0 {
-            more = false;
-            break;
+            // Below what is too old all is; a hole is what was lost, and there may be something below it.
+            let below = match found.is_too_old {
+                true => None,
+                false => last_kept(engine, part.cid, part.first.max(1), from - 1)?,
+            };
+            more = below.is_some();
+            match below {
+                Some(below) => last = below,
+                None => break,
+            }
+            continue;
         }
         more = from > part.first;
         let mut is_full = false;
@@ -114,7 +123,9 @@ fn before(
         last = from - 1;
     }
     messages.reverse();
-    let next = messages.first().map_or(last, |first| first.cseq);
+    // What stands at `last` was not looked at.
+    let looked_down_to = last.saturating_add(u64::from(more));
+    let next = messages.first().map_or(looked_down_to, |first| first.cseq);
     Ok(History {
         messages,
         next,
@@ -172,7 +183,7 @@ fn after(
     Ok(history)
 }
 
-/// The first place from `from` to `to` that the store has a message for.
+/// The first place from `from` to `to` that the store has a message for. One that cannot be read may be there.
 fn first_kept(
     engine: &dyn Engine,
     cid: Cid,
@@ -183,18 +194,64 @@ fn first_kept(
     if from > to {
         return Ok(None);
     }
-    let (from, to) = (record::history_key(cid, from), record::history_key(cid, to));
-    engine.scan(&from, &to, &mut |key, _| {
+    let keys = (record::history_key(cid, from), record::history_key(cid, to));
+    let read = engine.scan(&keys.0, &keys.1, &mut |key, _| {
         first = record::numbers(key).map(|(_, cseq)| cseq);
         false
-    })?;
-    Ok(first)
+    });
+    Ok(match intact(read)? {
+        Some(()) => first,
+        None => Some(from),
+    })
+}
+
+/// The last such place. A store is read upwards only, so it is closed in on from both sides.
+fn last_kept(
+    engine: &dyn Engine,
+    cid: Cid,
+    from: Seq,
+    to: Seq,
+) -> Result<Option<Seq>, EngineError> {
+    let Some(mut low) = first_kept(engine, cid, from, to)? else {
+        return Ok(None);
+    };
+    let mut high = to;
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        match first_kept(engine, cid, middle, high)? {
+            Some(found) => low = found,
+            None => high = middle - 1,
+        }
+    }
+    Ok(Some(low))
 }
 
 struct Scanned {
     messages: Vec<Arc<Message>>,
     /// Places that the store has something for.
     total: usize,
+    /// There was a message that is not kept any more.
+    is_too_old: bool,
+}
+
+impl Scanned {
+    /// Takes in what stands at a place.
+    fn take(&mut self, key: &[u8], value: &[u8], (now, kept): (u64, u64)) {
+        let Ok(Some(message)) = intact(record::decode::<Message>(key, value)) else {
+            self.total += 1;
+            return;
+        };
+        if message.server_ts <= kept {
+            self.is_too_old = true;
+            return;
+        }
+        self.total += 1;
+        let is_shown = message.fate != Fate::Expired && !message.is_over(now);
+        if let Some((_, cseq)) = record::numbers(key).filter(|_| is_shown) {
+            let message = Message { cseq, ..message };
+            self.messages.push(Arc::new(message));
+        }
+    }
 }
 
 fn scan(
@@ -202,28 +259,31 @@ fn scan(
     cid: Cid,
     from: Seq,
     to: Seq,
-    (now, kept): (u64, u64),
+    times: (u64, u64),
 ) -> Result<Scanned, EngineError> {
-    let mut scanned = Scanned {
+    let begin = || Scanned {
         messages: Vec::new(),
         total: 0,
+        is_too_old: false,
     };
-    let (from, to) = (record::history_key(cid, from), record::history_key(cid, to));
-    engine.scan(&from, &to, &mut |key, value| {
-        let Ok(Some(message)) = intact(record::decode::<Message>(key, value)) else {
-            scanned.total += 1;
-            return true;
-        };
-        if message.server_ts <= kept {
-            return true;
-        }
-        scanned.total += 1;
-        let is_shown = message.fate != Fate::Expired && !message.is_over(now);
-        if let Some((_, cseq)) = record::numbers(key).filter(|_| is_shown) {
-            let message = Message { cseq, ..message };
-            scanned.messages.push(Arc::new(message));
-        }
+    let mut scanned = begin();
+    let keys = (record::history_key(cid, from), record::history_key(cid, to));
+    let read = engine.scan(&keys.0, &keys.1, &mut |key, value| {
+        scanned.take(key, value, times);
         true
-    })?;
+    });
+    if intact(read)?.is_some() {
+        return Ok(scanned);
+    }
+    // A part of the store is damaged: what stands beside it can be read one by one.
+    let mut scanned = begin();
+    for cseq in from..=to {
+        let key = record::history_key(cid, cseq);
+        match intact(engine.get(&key))? {
+            Some(Some(value)) => scanned.take(&key, &value, times),
+            Some(None) => {}
+            None => scanned.total += 1,
+        }
+    }
     Ok(scanned)
 }

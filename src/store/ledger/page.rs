@@ -51,7 +51,7 @@ pub fn read_page(
     let mut bytes = 0;
     for (seq, row) in found {
         let key = row.body_key();
-        let Some(body) = engine.get(&key)? else {
+        let Some(body) = intact(engine.get(&key))?.flatten() else {
             continue;
         };
         let Some(message) = intact(record::decode_message(row.body, &key, &body))? else {
