@@ -31,6 +31,7 @@ use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
 use yizhan::message::Event;
 use yizhan::metrics::Metrics;
+use yizhan::store::durable::Durable;
 use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::reader::Keeps;
@@ -229,7 +230,8 @@ fn services() -> Arc<Services> {
         ttl_ms: policy.ttl_ms,
         history_ms: policy.people.keep_ms,
     };
-    let (reads, _) = reader::start(engine_for_reads, time, keeps, Pages).unwrap();
+    let (reads, _) =
+        reader::start(engine_for_reads, time, keeps, Durable::default(), Pages).unwrap();
     Arc::new(Services {
         commits,
         reads,

@@ -260,7 +260,8 @@ impl Node {
             ttl_ms: settings.inbox.ttl_ms,
             history_ms: settings.history_ms(),
         };
-        let (reads, _) = reader::start(engine.clone(), clock.clone(), keeps, Pages)
+        let durable = commits.durable().clone();
+        let (reads, _) = reader::start(engine.clone(), clock.clone(), keeps, durable, Pages)
             .map_err(|e| StartError(format!("the readers cannot be started: {e}")))?;
         let told = webhook::Board::default();
         let sender = match keys.webhook_secret.clone().filter(|_| tells) {

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod backup;
 pub mod committer;
+pub mod durable;
 pub mod files;
 pub mod health;
 pub mod history;

@@ -16,6 +16,7 @@ use yizhan::machine::ranges::Ranges;
 use yizhan::message::chat::Chat;
 use yizhan::message::look::{Found, Look};
 use yizhan::message::{Answer, Draft, Op, Read, Refusal};
+use yizhan::store::durable::Durable;
 use yizhan::store::ledger::{self, Ledger, People, Policy};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::reader::{self, FoundOutlet, Keeps};
@@ -181,7 +182,8 @@ fn readers_outlive_the_panics_of_their_engine_and_answer_everyone() {
         ttl_ms: 1,
         history_ms: 1,
     };
-    let (queue, _readers) = reader::start(engine.clone(), clock, keeps, Outlet(sender)).unwrap();
+    let (durable, outlet) = (Durable::default(), Outlet(sender));
+    let (queue, _readers) = reader::start(engine.clone(), clock, keeps, durable, outlet).unwrap();
     for asker in 0..10 {
         queue.submit(asker, Look::Rows(read(WELL))).unwrap();
     }

@@ -13,10 +13,11 @@ use yizhan::id::{Did, MsgId, Seq, Uid};
 use yizhan::machine::access::Pass;
 use yizhan::machine::device::{Device, Effect, Epoch, ReadTicket, Resend, Rules, Ticket};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::chat::Chat;
+use yizhan::message::chat::{Chat, Side};
+use yizhan::message::look::{Found, History};
 use yizhan::message::{
-    Ack, Acked, Answer, Attached, Command, Event, Fate, Kind, Message, Notice, Op, Page, Read,
-    Refusal, Row, Signal, What,
+    Ack, Acked, Answer, Attached, Command, Event, Fate, Kind, Message, Notice, Op, Page, Query,
+    Read, Refusal, Row, Signal, What,
 };
 
 const UID: Uid = Uid(2);
@@ -538,4 +539,47 @@ fn an_ack_confirmed_is_never_asked_of_the_store_again() {
     assert!(acks(&again).is_empty());
     let event = Event::AckOk(Ack::Seqs(vec![1]));
     assert!(again.contains(&Effect::Push { epoch: 1, event }));
+}
+
+#[test]
+fn what_was_read_of_a_conversation_is_said_when_it_is_durable() {
+    let mut device = device();
+    log_in(&mut device, 1, 0, Ranges::new());
+    let chat = Chat::User(Uid(1));
+    let query = Query::History {
+        chat,
+        side: Side::Newest,
+        limit: 10,
+    };
+    let ticket = ReadTicket::Query {
+        epoch: 1,
+        id: None,
+        query: query.clone(),
+        head: 1,
+    };
+    device.command(NOW, 1, Command::Query { id: None, query });
+    effects(&mut device);
+    let history = History {
+        messages: vec![row(1).message],
+        next: 1,
+        more: false,
+    };
+    let event = Event::HistoryPage {
+        id: None,
+        to: chat,
+        history: history.clone(),
+        head: 1,
+    };
+    device.found(NOW, ticket, Ok(Found::History(history)));
+    let ticket = Ticket::Say {
+        epoch: 1,
+        event: event.clone(),
+    };
+    let barrier = Effect::Submit {
+        op: Op::Barrier,
+        ticket: ticket.clone(),
+    };
+    assert_eq!(effects(&mut device), [barrier]);
+    device.answered(NOW, ticket, Answer::Done);
+    assert_eq!(effects(&mut device), [Effect::Push { epoch: 1, event }]);
 }

@@ -10,19 +10,22 @@ mod office;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use faulty::{Call, Fault, Ill, When};
-use office::{ALICE, BOB, Faulty, Office, POLICY, engine, rows, send_to};
+use office::{ALICE, BOB, DEADLINE, Faulty, Office, POLICY, engine, rows, send_to};
 use yizhan::clock::Clock;
 use yizhan::id::{Cid, Did, MsgId, Seq, Uid};
 use yizhan::machine::access::{Access, Change};
 use yizhan::machine::ranges::Ranges;
-use yizhan::message::chat::Chat;
-use yizhan::message::{Answer, Op, State, Target};
+use yizhan::message::chat::{Amendment, By, Chat};
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Answer, Op, Read, Refusal, State, Target, digest};
 use yizhan::store::Engine;
 use yizhan::store::ledger::{Ledger, News, Policy, count_rows, prepare};
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::reader::{self, FoundOutlet, Keeps};
 use yizhan::store::record::{self, Body};
 
 const CAROL: Uid = Uid(12_345);
@@ -282,6 +285,104 @@ fn ack(reader: Uid, device: &str, first: Seq, last: Seq) -> Op {
         did: did(device),
         seqs: Ranges::span(first, last),
     }
+}
+
+// ---- what is read meanwhile ----
+
+struct Pages(Sender<Option<Found>>);
+
+impl FoundOutlet<()> for Pages {
+    fn found(&self, (): (), found: Option<Found>) {
+        // Nobody listens when the test is over.
+        let _ = self.0.send(found);
+    }
+}
+
+/// A change is applied before it is flushed, and a reader beside the committer sees the engine as it is.
+#[test]
+fn a_change_that_is_not_flushed_is_in_no_page() {
+    let mut office = Office::open();
+    let phone = Op::Attach {
+        uid: BOB,
+        did: did("phone"),
+        online: Vec::new(),
+        issued_ms: None,
+    };
+    assert!(matches!(office.asks(phone), Answer::Attached(_)));
+    for id in ["m1", "m2", "m3"] {
+        office.accepts(id);
+    }
+    let keeps = Keeps {
+        ttl_ms: POLICY.ttl_ms,
+        history_ms: POLICY.people.keep_ms,
+    };
+    let (sender, pages) = channel();
+    let durable = office.queue.durable().clone();
+    let engine = office.engine.clone();
+    let (reads, _readers) = reader::start(
+        engine.clone(),
+        Clock::start(),
+        keeps,
+        durable,
+        Pages(sender),
+    )
+    .unwrap();
+    let page = |from| {
+        let read = Read {
+            uid: BOB,
+            from,
+            to: 3,
+            limit: 10,
+            max_bytes: 1 << 20,
+        };
+        reads.submit((), Look::Rows(read)).unwrap();
+        let found = pages.recv_timeout(DEADLINE).expect("no page");
+        found.map(|found| match found {
+            Found::Rows(page) => {
+                let rows = page.rows.iter();
+                let texts = rows.map(|row| (row.seq, row.message.payload.to_string()));
+                (texts.collect::<Vec<_>>(), page.scanned_to)
+            }
+            other => panic!("{other:?}"),
+        })
+    };
+    let edit = Op::Amend {
+        by: By {
+            uid: ALICE,
+            did: None,
+        },
+        chat: Chat::User(BOB),
+        amendment: Amendment::Edit {
+            id: MsgId::parse("e1").unwrap(),
+            target: MsgId::parse("m2").unwrap(),
+            payload: "changed".into(),
+            digest: digest("edit", "changed"),
+        },
+    };
+    let row = |seq, text: &str| (seq, text.to_string());
+
+    let (porter, comes) = channel();
+    *engine.porter.lock() = Some(porter);
+    let gate = engine.gate.lock();
+    engine.fail_next(Call::Flush, Ill::Error);
+    let asker = office.submits(edit.clone());
+    comes.recv_timeout(DEADLINE).expect("no flush");
+    let key = record::history_key(Cid(1), 2);
+    let shown = engine.inner.get(&key).unwrap().unwrap();
+    let shown = record::decode_message(Body::Chat(Cid(1), 2), &key, &shown).unwrap();
+    assert_eq!(&*shown.payload, "changed", "the engine shows it");
+    assert_eq!(page(1), Some((vec![row(1, "{}")], 1)));
+    assert_eq!(page(2), None);
+    drop(gate);
+    assert_eq!(office.hears(asker), Answer::Refused(Refusal::Storage));
+
+    let answer = office.insists(&edit);
+    assert!(matches!(answer, Answer::Amended(_)), "{answer:?}");
+    let all = vec![row(1, "{}"), row(2, "changed"), row(3, "{}")];
+    // A step of the housekeeping that began in the same millisecond may be in hand.
+    let is_shown = (0..1000).any(|_| page(1).as_ref() == Some(&(all.clone(), 3)));
+    assert!(is_shown, "{:?}", page(1));
+    office.ends();
 }
 
 // ---- the faults ----

@@ -6,12 +6,14 @@ mod faulty;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use actix::System;
 use arc_swap::ArcSwap;
 use faulty::{Call, Fault, Faulty, Ill, When};
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use yizhan::actor::device::{Ask, Report, Services};
 use yizhan::actor::diary::Diary;
@@ -30,11 +32,13 @@ use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
 use yizhan::machine::schedule::Schedule;
 use yizhan::message::chat::Chat;
-use yizhan::message::{Ack, Command, Draft, Event, Fault as Told};
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Ack, Command, Draft, Event, Fault as Told, Read};
 use yizhan::metrics::Metrics;
+use yizhan::store::durable::Durable;
 use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
-use yizhan::store::reader::Keeps;
+use yizhan::store::reader::{FoundOutlet, Keeps};
 use yizhan::store::{committer, reader};
 
 const ALICE: Uid = Uid(1);
@@ -70,7 +74,8 @@ fn server(reads: &Arc<Faulty<MemoryEngine>>) -> Arc<Services> {
         ttl_ms: policy.ttl_ms,
         history_ms: policy.people.keep_ms,
     };
-    let (reads, _) = reader::start(reads.clone(), clock.clone(), keeps, Pages).unwrap();
+    let durable = commits.durable().clone();
+    let (reads, _) = reader::start(reads.clone(), clock.clone(), keeps, durable, Pages).unwrap();
     let rules = Rules {
         deliver_window: WINDOW,
         send_window: 256,
@@ -226,4 +231,59 @@ fn a_page_that_cannot_be_read_is_refused_and_can_be_asked_for_again() {
             other => panic!("{other:?}"),
         }
     });
+}
+
+/// Keeps whoever reads for the first askers until it is told to go on.
+struct Slow {
+    gate: Arc<Mutex<()>>,
+    done: Sender<u32>,
+}
+
+impl FoundOutlet<u32> for Slow {
+    fn found(&self, asker: u32, _: Option<Found>) {
+        if asker < 10 {
+            drop(self.gate.lock());
+        }
+        self.done.send(asker).unwrap();
+    }
+}
+
+#[test]
+fn a_list_that_takes_long_keeps_no_device_from_its_rows() {
+    let engine = Arc::new(MemoryEngine::new());
+    prepare(&*engine).unwrap();
+    let (done, finished) = channel();
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let outlet = Slow {
+        gate: gate.clone(),
+        done,
+    };
+    let keeps = Keeps {
+        ttl_ms: 1,
+        history_ms: 1,
+    };
+    let durable = Durable::default();
+    let (queue, _readers) = reader::start(engine, Clock::start(), keeps, durable, outlet).unwrap();
+    for asker in 0..10 {
+        let list = Look::Chats {
+            uid: BOB,
+            before: None,
+            limit: 10,
+            max_bytes: 1 << 20,
+        };
+        queue.submit(asker, list).unwrap();
+    }
+    let read = Read {
+        uid: BOB,
+        from: 1,
+        to: 3,
+        limit: 10,
+        max_bytes: 1 << 20,
+    };
+    queue.submit(10, Look::Rows(read)).unwrap();
+    assert_eq!(finished.recv_timeout(DEADLINE), Ok(10));
+    drop(closed);
+    let others: Vec<u32> = (0..10).map(|_| finished.recv().unwrap()).collect();
+    assert_eq!(others, (0..10).collect::<Vec<_>>());
 }

@@ -33,6 +33,7 @@ use yizhan::machine::schedule::Schedule;
 use yizhan::message::chat::Chat;
 use yizhan::message::{Ack, Command, Draft, Event, Notice, SignalDraft, State, Target};
 use yizhan::metrics::Metrics;
+use yizhan::store::durable::Durable;
 use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::reader::Keeps;
@@ -119,7 +120,8 @@ impl World {
             ttl_ms: policy.ttl_ms,
             history_ms: policy.people.keep_ms,
         };
-        let (reads, _) = reader::start(engine, clock.clone(), keeps, Pages).unwrap();
+        let (reads, _) =
+            reader::start(engine, clock.clone(), keeps, Durable::default(), Pages).unwrap();
         let rules = Rules {
             deliver_window: 64,
             send_window: 256,

@@ -14,6 +14,7 @@ use crate::message::group::Order;
 use crate::message::{Answer, Op, Refusal, Target};
 use crate::metrics::Metrics;
 
+use super::durable::Durable;
 use super::health::Health;
 use super::ledger::{self, Committed, Ledger, News};
 use super::{Batch, Engine, EngineError, record};
@@ -46,6 +47,7 @@ pub struct CommitQueue<A> {
     requests: Sender<Request<A>>,
     held: Arc<Held>,
     health: Health,
+    durable: Durable,
 }
 
 /// What the committer has in its hands.
@@ -61,6 +63,7 @@ impl<A> Clone for CommitQueue<A> {
             requests: self.requests.clone(),
             held: self.held.clone(),
             health: self.health.clone(),
+            durable: self.durable.clone(),
         }
     }
 }
@@ -89,6 +92,11 @@ impl<A: Send + 'static> CommitQueue<A> {
     /// Whether the store takes requests.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// What is durable, for those who read.
+    pub fn durable(&self) -> &Durable {
+        &self.durable
     }
 
     /// Requests that are in the committer's hands.
@@ -160,6 +168,7 @@ pub fn start<A: Send + 'static>(
         requests,
         held: Arc::default(),
         health: Health::new(metrics.clone()),
+        durable: Durable::default(),
     };
     let mut committer = Committer {
         engine,
@@ -169,6 +178,7 @@ pub fn start<A: Send + 'static>(
         outlet,
         held: queue.held.clone(),
         health: queue.health.clone(),
+        durable: queue.durable.clone(),
         mark_at: Instant::now(),
         reopen: None,
         opened: None,
@@ -188,6 +198,7 @@ struct Committer<O> {
     outlet: O,
     held: Arc<Held>,
     health: Health,
+    durable: Durable,
     /// When the store is told the time again.
     mark_at: Instant,
     /// After an error: when to open the engine again, and how long was waited for that.
@@ -207,7 +218,8 @@ impl<O> Committer<O> {
         // How many there were last: the next will be about as many.
         let mut gathered = 0;
         loop {
-            // What is on its way to the members of a group goes on between requests, and without any.
+            // What is on its way to the members of a group goes on between requests, and without any; so does the queue of
+            // events, which would grow without a bound if it waited for the next sweep each time.
             let goes_on = self.reopen.is_none() && self.ledger.has_more();
             let wait = match goes_on {
                 true => Duration::ZERO,
@@ -294,6 +306,7 @@ impl<O> Committer<O> {
     fn write(&mut self, ops: &[Op]) -> Option<Committed> {
         let (begun, now) = (Instant::now(), self.clock.now_ms());
         self.ledger.take_new(!self.health.is_nearly_full());
+        self.durable.begin(now);
         let done = match guarded(|| self.ledger.commit(now, ops)) {
             Ok(done) => done,
             Err(error) => {
@@ -316,6 +329,7 @@ impl<O> Committer<O> {
             }
             self.metrics.flushed(ops.len(), begun.elapsed());
         }
+        self.durable.end();
         if self.mark_at <= begun {
             self.mark_at = begun + MARK_EVERY;
         }
@@ -357,6 +371,7 @@ impl<O> Committer<O> {
         match guarded(|| self.open_again()) {
             Ok((rows, news)) => {
                 log::warn!("the store is open again");
+                self.durable.reopened();
                 self.metrics.found_rows(rows);
                 self.health.engine(None);
                 self.reopen = None;

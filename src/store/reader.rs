@@ -10,14 +10,16 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::message::look::{Found, Look};
+use crate::message::{Fate, Page};
 
 use super::committer::Busy;
+use super::durable::Durable;
 use super::ledger;
 use super::{Engine, EngineError};
 
 /// Reads that may wait: a device has at most a pull and a window of syncs outstanding.
 const QUEUE: usize = 65_536;
-/// Threads that read.
+/// Threads that read what is owed to devices.
 const READERS: usize = 2;
 
 /// Where what is found goes; `A` says who asked.
@@ -37,14 +39,17 @@ pub struct Keeps {
 
 /// The way to the readers; they end when the last one of these is gone.
 pub struct ReadQueue<A> {
-    requests: Sender<(A, Look)>,
+    rows: Sender<(A, Look)>,
+    /// A list of somebody's conversations may take a thousand reads: what is owed to a device does not stand behind it.
+    others: Sender<(A, Look)>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl<A> Clone for ReadQueue<A> {
     fn clone(&self) -> Self {
         ReadQueue {
-            requests: self.requests.clone(),
+            rows: self.rows.clone(),
+            others: self.others.clone(),
             waiting: self.waiting.clone(),
         }
     }
@@ -62,7 +67,11 @@ impl<A> ReadQueue<A> {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err((Busy, asker));
         }
-        let sent = self.requests.send((asker, look));
+        let requests = match look {
+            Look::Rows(_) => &self.rows,
+            _ => &self.others,
+        };
+        let sent = requests.send((asker, look));
         sent.map_err(|SendError((asker, _))| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             (Busy, asker)
@@ -75,17 +84,22 @@ pub fn start<A: Send + 'static>(
     engine: Arc<dyn Engine>,
     clock: Clock,
     keeps: Keeps,
+    durable: Durable,
     outlet: impl FoundOutlet<A>,
 ) -> std::io::Result<(ReadQueue<A>, Vec<JoinHandle<()>>)> {
-    let (requests, reads) = channel();
-    let reads = Arc::new(Mutex::new(reads));
+    let (rows, of_rows) = channel();
+    let (others, of_others) = channel();
+    let of_rows = Arc::new(Mutex::new(of_rows));
+    let of_others = Arc::new(Mutex::new(of_others));
     let waiting = Arc::<AtomicUsize>::default();
     let outlet = Arc::new(outlet);
     let failing = Arc::new(AtomicBool::new(false));
-    let threads = (0..READERS)
+    let threads = (0..=READERS)
         .map(|number| {
+            let is_of_rows = number < READERS;
+            let reads = if is_of_rows { &of_rows } else { &of_others };
             let (engine, reads, outlet) = (engine.clone(), reads.clone(), outlet.clone());
-            let waiting = waiting.clone();
+            let (waiting, durable) = (waiting.clone(), durable.clone());
             let clock = clock.clone();
             let failing = failing.clone();
             std::thread::Builder::new()
@@ -93,14 +107,45 @@ pub fn start<A: Send + 'static>(
                 .spawn(move || {
                     while let Some((asker, look)) = take(&reads) {
                         waiting.fetch_sub(1, Ordering::Relaxed);
+                        let openings = durable.openings();
                         let found = read_safely(&*engine, &look, clock.now_ms(), keeps);
                         report(&failing, found.as_ref().err());
-                        outlet.found(asker, found.ok());
+                        let found = found.ok();
+                        outlet.found(asker, found.and_then(|f| told(f, &durable, openings)));
                     }
                 })
         })
         .collect::<std::io::Result<_>>()?;
-    Ok((ReadQueue { requests, waiting }, threads))
+    let queue = ReadQueue {
+        rows,
+        others,
+        waiting,
+    };
+    Ok((queue, threads))
+}
+
+/// What may be told of what was read. The place of a row that was asked for is durable, and its message may have been
+/// changed since: such a row is read again when that is flushed, and everything else is said after a commit.
+fn told(found: Found, durable: &Durable, openings: u64) -> Option<Found> {
+    let Found::Rows(mut page) = found else {
+        return Some(found);
+    };
+    let in_doubt = page.rows.iter().position(|row| match row.message.fate {
+        Fate::Edited(at) => !durable.has(at, openings),
+        _ => false,
+    });
+    if let Some(first) = in_doubt {
+        end_before(&mut page, first)?;
+    }
+    Some(Found::Rows(page))
+}
+
+/// Ends a page before one of its rows; none if it is the first.
+fn end_before(page: &mut Page, row: usize) -> Option<()> {
+    page.rows.get(row.checked_sub(1)?)?;
+    page.scanned_to = page.rows.get(row)?.seq - 1;
+    page.rows.truncate(row);
+    Some(())
 }
 
 /// A panic of the engine is an error like others: it must not end the reader, and whoever asked must hear.

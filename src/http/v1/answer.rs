@@ -76,7 +76,15 @@ pub(super) async fn commit(op: Op, state: &AppState) -> Result<Answer, Fault> {
     })
 }
 
-/// Asks the readers.
+/// Asks the readers, and waits until what they found is durable: they may see it before that.
 pub(super) async fn look(look: Look, state: &AppState) -> Result<Found, Fault> {
-    state.look(look).await
+    let durable = state.services.commits.durable();
+    let openings = durable.openings();
+    let found = state.look(look).await?;
+    state.commit(Op::Barrier).await?;
+    // What a store that failed has lost must not have been seen.
+    match durable.openings() == openings {
+        true => Ok(found),
+        false => Err(Fault::new(Code::Storage)),
+    }
 }

@@ -254,22 +254,28 @@ impl Device {
             return self.page(now, ticket, page);
         };
         let event = match (query, found) {
-            (Query::History { chat, .. }, Ok(Found::History(history))) => Event::HistoryPage {
-                id,
-                to: chat,
-                history,
-                head,
-            },
+            (Query::History { chat, .. }, Ok(Found::History(history))) => {
+                let page = Event::HistoryPage {
+                    id,
+                    to: chat,
+                    history,
+                    head,
+                };
+                return self.say_durable(epoch, page);
+            }
             (Query::Waiting { chat, .. }, Ok(Found::Rows(page))) => {
                 self.waiting_page(epoch, id, chat, page, head)
             }
             (Query::Receipts { gid, of, .. }, Ok(Found::Receipts(members))) => match members {
-                Some(members) => Event::ReceiptsPage {
-                    id,
-                    to: gid,
-                    of,
-                    members,
-                },
+                Some(members) => {
+                    let page = Event::ReceiptsPage {
+                        id,
+                        to: gid,
+                        of,
+                        members,
+                    };
+                    return self.say_durable(epoch, page);
+                }
                 None => {
                     let msg = "no message of yours with this id is known here";
                     let fault = Fault::because(Code::NotFound, msg);
@@ -277,13 +283,7 @@ impl Device {
                 }
             },
             (Query::Chats { .. }, Ok(Found::Chats(chats))) => {
-                // It may have been read before it was durable.
-                let event = Event::ChatsPage { id, chats };
-                self.effects.push_back(Effect::Submit {
-                    op: Op::Barrier,
-                    ticket: Ticket::Say { epoch, event },
-                });
-                return;
+                return self.say_durable(epoch, Event::ChatsPage { id, chats });
             }
             (Query::Presence(of), Ok(Found::Visible(visible))) => {
                 let of = of.into_iter().zip(visible).collect();
@@ -300,6 +300,14 @@ impl Device {
             }
         };
         self.answer_query(epoch, event);
+    }
+
+    /// Answers the query at hand when what was read for it is durable: it may have been read before that.
+    fn say_durable(&mut self, epoch: Epoch, event: Event) {
+        self.effects.push_back(Effect::Submit {
+            op: Op::Barrier,
+            ticket: Ticket::Say { epoch, event },
+        });
     }
 
     /// Who of those that were asked for is online.
