@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod memory;
 pub mod numbers;
 pub mod reader;
+mod rebuild;
 pub mod record;
 pub mod restore;
 pub mod runs;

@@ -158,6 +158,33 @@ fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_m
     assert_eq!(done.answers[2], Answer::Done);
 }
 
+#[test]
+fn a_conversation_that_is_named_and_not_there_gives_out_no_number() {
+    let engine = Arc::new(MemoryEngine::new());
+    ledger::prepare(&*engine).unwrap();
+    let policy = Policy {
+        bounds: Bounds {
+            max_messages: 100,
+            max_devices: 10,
+            forget_ms: 1 << 40,
+        },
+        ttl_ms: 1 << 40,
+        people: People::DEFAULT,
+    };
+    let mut ledger = Ledger::new(engine.clone(), policy);
+    ledger.commit(1, [&message("m1", HURT)]).unwrap();
+    let mut batch = Batch::default();
+    batch.delete(record::chat_key(Cid(1)));
+    engine.apply(batch).unwrap();
+    ledger.reset();
+    let done = ledger
+        .commit(2, [&message("m2", HURT), &Op::Head(HURT)])
+        .unwrap();
+    let refused = Answer::Refused(Refusal::Storage);
+    assert_eq!(done.answers, [refused, Answer::Head(1)]);
+    assert!(done.news.is_empty());
+}
+
 struct Outlet(Sender<(u32, Option<Found>)>);
 
 impl FoundOutlet<u32> for Outlet {

@@ -148,7 +148,9 @@ contract! {
         no_number_from_before_a_restore_is_given_out_after_it
         numbers_that_a_restore_passed_over_count_for_nobody
         rows_on_both_sides_of_the_numbers_passed_over_go_with_the_device_that_held_them
-        rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salvage;
+        rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salvage
+        two_users_whose_conversation_was_lost_go_on_with_it_after_a_salvage
+        a_group_whose_record_was_lost_goes_on_after_a_salvage;
     history:
         a_hole_in_a_conversation_hides_nothing_that_is_older
         what_is_over_and_still_there_hides_nothing_that_is_older;

@@ -48,6 +48,7 @@ use chats::Book;
 pub use count::{count_rows, recount_rows, rows};
 pub use hooks::{Hooks, IsOnline};
 pub use layout::{prepare, write_layout};
+pub(super) use lists::A_PAIR;
 pub use look::found;
 pub use news::{Committed, News, Tally};
 pub use page::read_page;

@@ -8,6 +8,7 @@ use crate::machine::conversation::Conversation;
 use crate::machine::inbox::Inbox;
 use crate::machine::ranges::Ranges;
 
+use super::rebuild::rebuild;
 use super::{BATCH_MAX, Batch, Engine, EngineError, record};
 
 /// How far every sequence moves on in a restore. No reader gets as many messages between a backup and the loss of a disk;
@@ -56,7 +57,8 @@ pub fn raise_heads(engine: &dyn Engine) -> Result<(), EngineError> {
     engine.flush()
 }
 
-/// The same for conversations and their messages: the next one would take the place of another.
+/// The same for conversations and their messages: the next one would take the place of another. Those whose record is
+/// lost are written anew.
 fn raise_conversations(engine: &dyn Engine) -> Result<(), EngineError> {
     let mut lasts: BTreeMap<Cid, Seq> = BTreeMap::new();
     engine.scan(&[record::HISTORY], &[record::HISTORY + 1], &mut |key, _| {
@@ -81,7 +83,7 @@ fn raise_conversations(engine: &dyn Engine) -> Result<(), EngineError> {
             Err(error) => log::error!("left as it is: {error}"),
         }
     }
-    let last = lasts.last_key_value().map_or(0, |(cid, _)| cid.0);
+    let last = rebuild(engine, &lasts)?;
     if last > number_of(engine, record::CHATS_KEY)? {
         write_number(engine, record::CHATS_KEY, last)?;
     }
@@ -167,7 +169,8 @@ fn start_of(engine: &dyn Engine) -> Result<Seq, EngineError> {
     number_of(engine, record::START_KEY)
 }
 
-fn number_of(engine: &dyn Engine, key: &[u8]) -> Result<u64, EngineError> {
+/// A number that stands under a key of its own; 0 where there is none.
+pub(super) fn number_of(engine: &dyn Engine, key: &[u8]) -> Result<u64, EngineError> {
     match engine.get(key)? {
         Some(value) => record::decode(key, &value),
         None => Ok(0),

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use yizhan::id::Cid;
-use yizhan::message::State;
+use yizhan::id::{Cid, Uid};
+use yizhan::message::chat::{Chat, Listed};
+use yizhan::message::group::{Joining, Order};
+use yizhan::message::look::{Found, Look};
+use yizhan::message::{Answer, Draft, Op, State};
 use yizhan::store::Batch;
+use yizhan::store::ledger::found;
 use yizhan::store::numbers::{NUMBERS_SKIPPED, raise_heads, skip_numbers};
 use yizhan::store::record;
 
-use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, attach, forgotten};
+use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, attach, forgotten, id};
 use super::house::House;
 
 const SKIPPED: u64 = NUMBERS_SKIPPED;
@@ -133,4 +137,93 @@ pub(crate) fn rows_that_an_older_inbox_does_not_know_are_still_owed_after_a_salv
     let next = desk.accepts(ALICE, BOB, "next", "hello");
     let expected = 3 + SKIPPED + 1;
     assert_eq!((next.seq, next.cseq), (expected, expected));
+}
+
+/// A record of a conversation is written with every message, and what names it with the first one: each may be lost
+/// without the other.
+pub(crate) fn two_users_whose_conversation_was_lost_go_on_with_it_after_a_salvage<H: House>() {
+    let record = vec![record::chat_key(Cid(1))];
+    let names = [ALICE, BOB].map(|uid| record::list_key(uid, Cid(1)));
+    let names = [vec![record::pair_key(ALICE, BOB)], names.to_vec()].concat();
+    let all = [record.clone(), names.clone()].concat();
+    for lost in [record, names, all] {
+        let mut desk = Desk::<H>::open(POLICY);
+        desk.fill(3);
+        desk.accepts(BOB, ALICE, "b1", "hello");
+        loses(&desk, lost);
+        raise_heads(&*desk.engine()).unwrap();
+        restored(&mut desk);
+        let next = desk.accepts(ALICE, BOB, "next", "hello");
+        assert_eq!(next.cseq, 4 + SKIPPED + 1);
+        let chats = chats(&desk, BOB);
+        let [chat] = &chats[..] else {
+            panic!("one conversation: {chats:?}");
+        };
+        assert_eq!((chat.chat, chat.unread), (Chat::User(ALICE), 4));
+        assert_eq!(chat.last.as_ref().unwrap().id.as_str(), "next");
+    }
+}
+
+pub(crate) fn a_group_whose_record_was_lost_goes_on_after_a_salvage<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    let order = |order| Op::Group {
+        by: ALICE,
+        gid: Cid(1),
+        order,
+    };
+    let founded = desk.ask(order(Order::Create {
+        id: id("g1"),
+        name: "the crew".into(),
+        members: vec![BOB, CAROL],
+        joining: Joining::Open,
+    }));
+    assert!(matches!(founded, Answer::Group(_)), "{founded:?}");
+    let renamed = desk.ask(order(Order::Update {
+        name: Some("the old crew".into()),
+        joining: None,
+        muted: None,
+    }));
+    assert!(matches!(renamed, Answer::Group(_)), "{renamed:?}");
+    loses(&desk, vec![record::chat_key(Cid(1))]);
+    raise_heads(&*desk.engine()).unwrap();
+    restored(&mut desk);
+    let mut draft = draft("m1");
+    draft.to = Chat::Group(Cid(1));
+    let answer = desk.ask(Op::Append(draft.signed_by(BOB, None)));
+    assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+    let chats = chats(&desk, CAROL);
+    assert_eq!(chats[0].name.as_deref(), Some("the old crew"));
+    let dissolved = desk.ask(order(Order::Dissolve));
+    assert!(matches!(dissolved, Answer::Group(group) if group.members == 3));
+}
+
+fn loses<H: House>(desk: &Desk<H>, keys: Vec<Vec<u8>>) {
+    let mut batch = Batch::default();
+    for key in keys {
+        batch.delete(key);
+    }
+    desk.engine().apply(batch).unwrap();
+}
+
+fn draft(name: &str) -> Draft {
+    Draft {
+        id: id(name),
+        to: Chat::User(BOB),
+        payload: "{}".into(),
+        created_at: None,
+        expires_at: None,
+    }
+}
+
+fn chats<H: House>(desk: &Desk<H>, uid: Uid) -> Vec<Listed> {
+    let look = Look::Chats {
+        uid,
+        before: None,
+        limit: 10,
+        max_bytes: usize::MAX,
+    };
+    match found(&*desk.engine(), &look, desk.now, 0, 0).unwrap() {
+        Found::Chats(chats) => chats.chats,
+        other => panic!("{other:?}"),
+    }
 }

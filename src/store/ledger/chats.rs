@@ -114,9 +114,8 @@ impl Ledger {
     pub(super) fn conversation_mut(&mut self, cid: Cid) -> Result<&mut Conversation, EngineError> {
         self.conversation(cid)?;
         self.book.dirty.insert(cid);
-        self.book.conversations.get_mut(&cid).ok_or_else(|| {
-            EngineError::Damaged(format!("conversation {cid} is named and not there"))
-        })
+        let found = self.book.conversations.get_mut(&cid);
+        found.ok_or_else(|| is_missing(cid))
     }
 
     /// Begins a conversation; the caller has made room for two writes.
@@ -152,9 +151,11 @@ impl Ledger {
     /// The conversation of two users, which begins here if they have none.
     pub(super) fn chat_between(&mut self, a: Uid, b: Uid, now: u64) -> Result<Cid, EngineError> {
         if let Some(cid) = self.pair(a, b)? {
-            // What cannot be read stops the request before it has changed anything.
-            self.conversation(cid)?;
-            return Ok(cid);
+            // What is not there, or cannot be read, stops the request before it has changed anything.
+            return match self.conversation(cid)? {
+                Some(_) => Ok(cid),
+                None => Err(is_missing(cid)),
+            };
         }
         self.make_room(6)?;
         let start = self.load(record::START_KEY)?.unwrap_or(0);
@@ -280,4 +281,8 @@ impl Ledger {
         let found: Option<Message> = self.load(&record::history_key(cid, cseq))?;
         Ok(found.map(|message| Message { cseq, ..message }))
     }
+}
+
+fn is_missing(cid: Cid) -> EngineError {
+    EngineError::Damaged(format!("conversation {cid} is named and not there"))
 }

@@ -15,7 +15,7 @@ use super::page::ROW_OVERHEAD;
 use super::{Engine, EngineError, history, intact, look, record};
 
 /// What stands under an entry of a user's list for a conversation of two.
-pub(super) const A_PAIR: &[u8] = b"p";
+pub(in crate::store) const A_PAIR: &[u8] = b"p";
 /// What stands under an entry for a group.
 pub(super) const A_GROUP: &[u8] = b"g";
 
