@@ -13,6 +13,8 @@ mod engine;
 mod faulty;
 #[path = "engines/history.rs"]
 mod history;
+#[path = "engines/hooks.rs"]
+mod hooks;
 #[path = "engines/house.rs"]
 mod house;
 #[path = "engines/ledger.rs"]
@@ -154,4 +156,10 @@ contract! {
     history:
         a_hole_in_a_conversation_hides_nothing_that_is_older
         what_is_over_and_still_there_hides_nothing_that_is_older;
+    hooks:
+        events_go_when_their_receiver_has_them
+        a_message_that_a_device_has_is_not_looked_at_when_it_would_be_parked
+        the_queue_is_as_long_as_it_may_be_however_fast_it_grows
+        what_is_parked_is_told_once_however_much_of_it_there_is
+        events_wait_on_a_disk_that_is_nearly_full;
 }

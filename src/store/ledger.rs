@@ -180,6 +180,7 @@ impl Ledger {
         now: u64,
         ops: impl IntoIterator<Item = &'a Op>,
     ) -> Result<Committed, EngineError> {
+        let is_behind = std::mem::take(&mut self.events.is_behind);
         for op in ops {
             let answer = match self.perform(now, op) {
                 // A damaged record is the trouble of those it concerns, and of nobody else. What a request reads
@@ -195,6 +196,9 @@ impl Ledger {
         }
         self.fan_out(now)?;
         self.clear_away()?;
+        if is_behind {
+            intact(self.sweep_events(now))?;
+        }
         self.apply()?;
         self.drop_stale_news();
         if self.inboxes.len() > CACHED_USERS {
@@ -342,6 +346,7 @@ impl Ledger {
                 if done.gone.contains(seq) {
                     self.remove(reader, seq, &row)?;
                 }
+                self.hook_taken(now, reader, seq, &row)?;
                 let receipt = || Receipt {
                     sender: row.from,
                     id: row.id.clone(),

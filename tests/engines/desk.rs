@@ -10,7 +10,7 @@ use yizhan::message::chat::Chat;
 use yizhan::message::{Accepted, Answer, Attached, Draft, Op, Page, Read, Refusal, State, Target};
 use yizhan::store::Engine;
 use yizhan::store::ledger::{
-    Committed, Ledger, News, People, Policy, count_rows, prepare, read_page,
+    Committed, Hooks, Ledger, News, People, Policy, count_rows, prepare, read_page,
 };
 use yizhan::store::record;
 
@@ -141,6 +141,21 @@ impl<H: House> Desk<H> {
         done
     }
 
+    /// Tells a receiver of what happens from here on.
+    pub(crate) fn tells(&mut self, hooks: Hooks) {
+        self.ledger.as_mut().unwrap().tell_receiver(hooks);
+    }
+
+    /// Whether there is room for messages that are new.
+    pub(crate) fn takes_new(&mut self, takes_new: bool) {
+        self.ledger.as_mut().unwrap().take_new(takes_new);
+    }
+
+    /// Whether the committer would go on by itself.
+    pub(crate) fn has_more(&self) -> bool {
+        self.ledger.as_ref().unwrap().has_more()
+    }
+
     pub(crate) fn ask(&mut self, op: Op) -> Answer {
         self.commit(&[op]).answers.remove(0)
     }
@@ -230,6 +245,12 @@ impl<H: House> Desk<H> {
     /// How many keys a table has.
     pub(crate) fn keys(&self, table: u8) -> usize {
         table_of(&*self.engine(), table).len()
+    }
+
+    /// The number under a key of its own.
+    pub(crate) fn number(&self, key: &[u8]) -> u64 {
+        let value = self.engine().get(key).unwrap().unwrap();
+        record::decode(key, &value).unwrap()
     }
 
     pub(crate) fn counted(&self) -> i64 {

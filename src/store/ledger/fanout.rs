@@ -78,12 +78,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether anything is on its way to members.
+    /// Whether there is something to do without a request: anything is on its way to members, or the queue of events is
+    /// behind.
     pub fn has_more(&self) -> bool {
-        self.book
-            .turns
-            .as_ref()
-            .is_none_or(|turns| !turns.is_empty())
+        let turns = self.book.turns.as_ref();
+        self.events.is_behind || turns.is_none_or(|turns| !turns.is_empty())
     }
 
     /// Takes one step for the group whose turn it is.

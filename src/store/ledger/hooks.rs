@@ -11,11 +11,11 @@ use crate::message::hook::{self, Event, Party, Reason, Target, What};
 use crate::message::{Message, Receipt};
 
 use super::rows::Told;
-use super::{Body, EngineError, Ledger, News, Sort, intact, record};
+use super::{Body, EngineError, Ledger, News, RowRef, Sort, intact, record};
 
 /// Readers whom one event names.
 const READERS: usize = 256;
-/// Rows that one sweep finds parked, and events that it removes.
+/// Rows that one look finds parked, and events that it removes.
 const SWEEP: usize = 512;
 
 /// Says whether a device of a user is connected.
@@ -53,6 +53,8 @@ pub(super) struct Queue {
     last: Option<u64>,
     /// Whether the batch at hand has events.
     is_new: bool,
+    /// Whether the last look found as much as it may take on.
+    pub(super) is_behind: bool,
 }
 
 impl Ledger {
@@ -122,6 +124,28 @@ impl Ledger {
         self.batch
             .insert(record::parking_key(at, reader, seq), Vec::new());
         Ok(false)
+    }
+
+    /// A device has taken a row, which will never be parked.
+    pub(super) fn hook_taken(
+        &mut self,
+        now: u64,
+        reader: Uid,
+        seq: Seq,
+        row: &RowRef,
+    ) -> Result<(), EngineError> {
+        if !self.wants(EventKind::Parked) || !matches!(row.sort, Sort::C2c | Sort::C2g) {
+            return Ok(());
+        }
+        let park_ms = self.hooks.as_ref().map_or(0, |hooks| hooks.park_ms);
+        let at = row.server_ts.saturating_add(park_ms);
+        // What was due was found, and nothing is written for who was not there.
+        let key = record::parking_key(at, reader, seq);
+        if at > now && self.bytes(&key)?.is_some() {
+            self.make_room(1)?;
+            self.batch.delete(key);
+        }
+        Ok(())
     }
 
     /// A message is parked for these readers.
@@ -194,33 +218,48 @@ impl Ledger {
         )
     }
 
-    /// The receiver has everything up to there.
+    /// The receiver has everything up to there, and it goes; what is more than one request can have held goes later.
     pub(super) fn events_sent(&mut self, up_to: u64) -> Result<(), EngineError> {
         let before: u64 = self.load(record::EVENTS_SENT_KEY)?.unwrap_or(0);
-        if up_to > before {
-            self.make_room(1)?;
-            self.batch
-                .put(record::EVENTS_SENT_KEY.to_vec(), record::encode(&up_to)?);
+        if up_to <= before {
+            return Ok(());
+        }
+        self.make_room(1)?;
+        self.batch
+            .put(record::EVENTS_SENT_KEY.to_vec(), record::encode(&up_to)?);
+        let first = up_to.saturating_sub(SWEEP as u64).max(before) + 1;
+        for number in first..=up_to {
+            let key = record::event_key(number);
+            if self.bytes(&key)?.is_some() {
+                self.make_room(1)?;
+                self.batch.delete(key);
+            }
         }
         Ok(())
     }
 
     /// Finds what is parked by now, and removes events that the receiver has, or that are too old or too many.
     pub(super) fn sweep_events(&mut self, now: u64) -> Result<(), EngineError> {
-        self.sweep_parking(now)?;
+        let (parked, gone) = (self.sweep_parking(now)?, self.sweep_queue(now)?);
+        self.events.is_behind = parked >= SWEEP || gone >= SWEEP;
+        Ok(())
+    }
+
+    /// Removes events; returns how many.
+    fn sweep_queue(&mut self, now: u64) -> Result<usize, EngineError> {
         let last = match self.events.last {
             Some(last) => last,
             None => self.load(record::EVENTS_KEY)?.unwrap_or(0),
         };
         self.events.last = Some(last);
         if last == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let sent: u64 = self.load(record::EVENTS_SENT_KEY)?.unwrap_or(0);
-        // Where nobody is told any more, nothing waits; where there is little room, messages come first.
+        // Where nobody is told any more, nothing waits.
         let (keep_ms, most) = match &self.hooks {
-            Some(hooks) if self.takes_new => (hooks.keep_ms, hooks.max_events),
-            _ => (0, 0),
+            Some(hooks) => (hooks.keep_ms, hooks.max_events),
+            None => (0, 0),
         };
         let first_kept = (last + 1).saturating_sub(most).max(sent + 1);
         let mut gone = Vec::new();
@@ -237,15 +276,20 @@ impl Ledger {
             }
             is_gone && gone.len() < SWEEP
         })?;
+        let count = gone.len();
         for (key, number) in gone {
+            if self.is_removed(&key) {
+                continue;
+            }
             self.make_room(1)?;
             self.batch.delete(key);
             self.done.tally.events_dropped += u64::from(number > sent);
         }
-        Ok(())
+        Ok(count)
     }
 
-    fn sweep_parking(&mut self, now: u64) -> Result<(), EngineError> {
+    /// Tells of rows that are parked by now; returns how many there were to look at.
+    fn sweep_parking(&mut self, now: u64) -> Result<usize, EngineError> {
         let mut due = Vec::new();
         let to: Vec<u8> = [record::PARKING]
             .into_iter()
@@ -255,8 +299,12 @@ impl Ledger {
             due.push(key.to_vec());
             due.len() < SWEEP
         })?;
+        let count = due.len();
         let mut parked: BTreeMap<(Cid, Seq), Vec<Uid>> = BTreeMap::new();
         for key in due {
+            if self.is_removed(&key) {
+                continue;
+            }
             if let Some((_, Cid(uid), seq)) = record::expiry_of(&key)
                 && let Some(row) = self.row(Uid(uid), seq)?
                 && let Body::Chat(cid, cseq) = row.body
@@ -273,7 +321,12 @@ impl Ledger {
                 self.hook_parked(now, &message, &readers, Reason::Unacknowledged)?;
             }
         }
-        Ok(())
+        Ok(count)
+    }
+
+    /// Whether the batch at hand removes what a scan of the engine still sees.
+    fn is_removed(&self, key: &[u8]) -> bool {
+        self.batch.find(key) == Some(None)
     }
 
     fn message_told(&self, message: &Message) -> hook::Message {
