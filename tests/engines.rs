@@ -161,5 +161,6 @@ contract! {
         a_message_that_a_device_has_is_not_looked_at_when_it_would_be_parked
         the_queue_is_as_long_as_it_may_be_however_fast_it_grows
         what_is_parked_is_told_once_however_much_of_it_there_is
-        events_wait_on_a_disk_that_is_nearly_full;
+        events_wait_on_a_disk_that_is_nearly_full
+        no_event_takes_the_place_of_another_after_a_salvage;
 }

@@ -130,6 +130,10 @@ pub fn skip_numbers(engine: &dyn Engine, by: Seq) -> Result<Stock, EngineError> 
         let number = number_of(engine, key)?;
         write_number(engine, key, number.saturating_add(by))?;
     }
+    let last = last_event(engine)?;
+    if last > number_of(engine, record::EVENTS_KEY)? {
+        write_number(engine, record::EVENTS_KEY, last)?;
+    }
     // Events may get numbers that their receiver has seen: another tag is drawn for them.
     let mut batch = Batch::default();
     batch.delete(record::EVENTS_TAG_KEY.to_vec());
@@ -162,6 +166,17 @@ fn skip_conversations(engine: &dyn Engine, by: Seq) -> Result<(), EngineError> {
         }
         engine.apply(batch)?;
     }
+}
+
+/// The last number of an event that is known of: the next one would take the place of one that waits, or count as sent.
+/// Nothing is passed over, because what waits is bounded by its numbers.
+fn last_event(engine: &dyn Engine) -> Result<u64, EngineError> {
+    let mut last = number_of(engine, record::EVENTS_SENT_KEY)?;
+    engine.scan(&[record::EVENT], &[record::EVENT + 1], &mut |key, _| {
+        last = last.max(record::event_of(key).unwrap_or(0));
+        true
+    })?;
+    Ok(last)
 }
 
 /// The number that the first message of a new reader comes after.

@@ -6,7 +6,7 @@ use yizhan::config::webhook::EventKind;
 use yizhan::message::hook::What;
 use yizhan::message::{Answer, Op};
 use yizhan::store::ledger::Hooks;
-use yizhan::store::record;
+use yizhan::store::{Batch, record};
 
 use super::desk::{ALICE, BOB, CAROL, Desk, POLICY, ROOMY, send};
 use super::house::House;
@@ -115,4 +115,34 @@ pub(crate) fn events_wait_on_a_disk_that_is_nearly_full<H: House>() {
     let swept = desk.sweep();
     assert_eq!(swept.tally.events_dropped, 0);
     assert_eq!(desk.keys(record::EVENT), 20);
+}
+
+pub(crate) fn no_event_takes_the_place_of_another_after_a_salvage<H: House>() {
+    let mut desk = Desk::<H>::open(POLICY);
+    desk.tells(hooks(1_000_000));
+    desk.comes_in(7);
+    for (lost, sent) in [(2u64, 1u64), (3, 9)] {
+        // The newest records of the log are lost, and with them the number of the last event.
+        let engine = desk.engine();
+        let mut batch = Batch::default();
+        batch.put(record::EVENTS_KEY.to_vec(), record::encode(&lost).unwrap());
+        batch.put(
+            record::EVENTS_SENT_KEY.to_vec(),
+            record::encode(&sent).unwrap(),
+        );
+        engine.apply(batch).unwrap();
+        yizhan::store::numbers::skip_numbers(&*engine, 1 << 32).unwrap();
+        drop(engine);
+        desk.restart();
+        desk.tells(hooks(1_000_000));
+        let before = desk.keys(record::EVENT);
+        desk.commit(&[came(99)]);
+        assert_eq!(
+            desk.keys(record::EVENT),
+            before + 1,
+            "after {lost} and {sent}"
+        );
+        let last: u64 = desk.number(record::EVENTS_KEY);
+        assert!(last > 7 && last > sent, "{last}");
+    }
 }
