@@ -150,6 +150,18 @@ impl History {
         self.change(|live| live.set_aside(period));
     }
 
+    /// Whether there is room for the run that the merge which is due will write, and for `margin` more bytes.
+    pub fn has_room_to_merge(&self, now: u64, margin: u64) -> bool {
+        let due = self.live.read().due(now);
+        due.is_none_or(|(_, inputs)| has_room(&*self.place.runs, &inputs, margin))
+    }
+
+    /// Whether there is room for the file of the archive that a period becomes, and for `margin` more bytes.
+    pub fn has_room_to_leave(&self, period: u32, margin: u64) -> bool {
+        let inputs = self.live.read().runs_of(period);
+        has_room(&*self.place.archive, &inputs, margin)
+    }
+
     /// What the newest run that knows the key says of it, and the period it is of.
     fn find(&self, key: &[u8]) -> Result<Option<(u32, Found)>, EngineError> {
         let (live, hash) = (self.live.read().clone(), Shape::HISTORY.hash(key));
@@ -179,4 +191,11 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// Whether what is made of these runs finds room: it is not larger than they are. Where that cannot be known, it is tried.
+fn has_room(folder: &dyn Folder, inputs: &[Arc<Run>], margin: u64) -> bool {
+    let bytes: u64 = inputs.iter().map(|run| run.shelved().bytes).sum();
+    let needed = bytes.saturating_add(margin);
+    folder.free().map_or(true, |free| free >= needed)
 }

@@ -188,3 +188,18 @@ fn a_damaged_block_costs_its_messages_and_neither_the_others_nor_the_list() {
         assert_eq!(list.chats.len(), 1);
     }
 }
+
+#[test]
+fn a_day_waits_for_room_in_the_archive_and_the_store_goes_on() {
+    let mut store = open();
+    store.send("m1", "{}".into());
+    store.journal.settle().unwrap();
+    store.now.fetch_add(KEEP + DAY_MS, Ordering::Relaxed);
+    store.disk.0.lock().free = Some(0);
+    store.journal.settle().unwrap();
+    assert_eq!(archived(&store.disk).len(), 0);
+    store.send("m2", "{}".into());
+    store.disk.0.lock().free = None;
+    store.journal.settle().unwrap();
+    assert_eq!(archived(&store.disk).len(), 1);
+}

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) calls: usize,
     /// The call that fails, and how.
     pub(crate) fault: Option<(usize, Fault)>,
+    /// Bytes that it says are free, if not plenty.
+    pub(crate) free: Option<u64>,
 }
 
 type Name = (&'static str, String);
@@ -239,7 +241,7 @@ impl Folder for Drawer {
     }
 
     fn free(&self) -> io::Result<u64> {
-        Ok(1 << 40)
+        Ok(self.0.0.lock().free.unwrap_or(1 << 40))
     }
 
     fn path(&self, name: &str) -> String {

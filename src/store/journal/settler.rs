@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ use super::{Bounds, Forgets, Keeping};
 const STEP: usize = 256;
 /// Entries of a merge between two looks at what is more urgent.
 const MERGE_STEP: usize = 4096;
+/// Segments that a job on the history leaves room for beside what it writes.
+const SEGMENTS: u64 = 4;
 /// How often the settler looks by itself.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -51,6 +53,10 @@ pub(super) struct Shared {
     done: Condvar,
     /// Whether commits have to look at the bounds at all: the bytes of memory, told after each settling.
     memory: AtomicUsize,
+    /// There is no room for what is to be done on the history, which has been said.
+    is_cramped: AtomicBool,
+    /// A job was begun and is not at its end.
+    is_at_work: AtomicBool,
 }
 
 struct State {
@@ -145,6 +151,8 @@ impl Shared {
             work: Condvar::new(),
             done: Condvar::new(),
             memory: AtomicUsize::new(memory),
+            is_cramped: AtomicBool::new(false),
+            is_at_work: AtomicBool::new(false),
         }
     }
 
@@ -437,15 +445,39 @@ impl Shared {
         self.keeping.get().map_or(0, |keeping| (keeping.now)())
     }
 
-    /// The day that is too old for the history.
+    /// The day that is too old for the history, if there is room for it in the archive.
     fn leaves(&self) -> Option<u32> {
-        let keep_ms = self.keeping.get()?.keep_ms;
-        self.shelf.history.due_for_archive(self.now(), keep_ms)
+        let (history, keep_ms) = (&self.shelf.history, self.keeping.get()?.keep_ms);
+        let period = history.due_for_archive(self.now(), keep_ms)?;
+        self.fits(history.has_room_to_leave(period, self.margin()), "archive")
+            .then_some(period)
+    }
+
+    /// Whether runs of the history are to become one, and there is room for it.
+    fn merges(&self) -> bool {
+        let (history, now) = (&self.shelf.history, self.now());
+        history.due(now).is_some()
+            && self.fits(history.has_room_to_merge(now, self.margin()), "history")
+    }
+
+    /// What has to be left for the log.
+    fn margin(&self) -> u64 {
+        self.bounds.segment.saturating_mul(SEGMENTS)
+    }
+
+    /// Says once when something on the history has to wait: a disk that is filled fails the store, for what can wait.
+    fn fits(&self, has_room: bool, what: &str) -> bool {
+        if !self.is_cramped.swap(!has_room, Ordering::Relaxed) && !has_room {
+            log::warn!("the {what} waits: there is too little room on the disk for it");
+        }
+        has_room
     }
 
     fn has_work(&self) -> bool {
-        self.shelf.runs.due().is_some()
-            || self.shelf.history.due(self.now()).is_some()
+        // What was begun had room.
+        self.is_at_work.load(Ordering::Relaxed)
+            || self.shelf.runs.due().is_some()
+            || self.merges()
             || self.leaves().is_some()
     }
 
@@ -469,7 +501,10 @@ impl Shared {
             Job::History(merging) => Some(merging.period()),
             Job::Leaving(leaving) => Some(leaving.period()),
         };
-        match (self.step(settler, job), period) {
+        let done = self.step(settler, job);
+        self.is_at_work
+            .store(settler.job.is_some(), Ordering::Relaxed);
+        match (done, period) {
             (Err(EngineError::Damaged(why)), Some(period)) => {
                 log::error!("left as it is: {why}");
                 self.shelf.history.set_aside(period);
@@ -487,7 +522,9 @@ impl Shared {
             settler.manifest.next_run += 1;
             return Ok(Some(Job::Index(runs.merge(inputs, number)?)));
         }
-        if let Some(merging) = history.merge(self.now(), settler.manifest.next_run)? {
+        if self.merges()
+            && let Some(merging) = history.merge(self.now(), settler.manifest.next_run)?
+        {
             settler.manifest.next_run += 1;
             return Ok(Some(Job::History(Box::new(merging))));
         }
