@@ -291,6 +291,17 @@ async fn a_directory_that_has_a_store_or_a_server_is_refused_and_left_as_it_is()
     server.restart().await;
     server.login(BOB, "b-phone").await.takes("m1").await;
 
+    // Of a store that was moved away all but this: whoever opened one beside it would take it for nobody's.
+    let rest = home.path().join("rest");
+    std::fs::create_dir_all(rest.join("history")).unwrap();
+    let run = rest.join("history/0000000000000001.run");
+    std::fs::write(&run, "messages").unwrap();
+    let mut beside = restore.clone();
+    beside.extend(["--set".into(), format!("store.path={}", rest.display())]);
+    let refusal = refused(&beside).await;
+    assert!(refusal.contains("holds a store already"), "{refusal}");
+    assert!(run.exists());
+
     let mut memory = restore;
     memory.extend(["--set".into(), "store.engine=memory".into()]);
     let refusal = refused(&memory).await;

@@ -15,8 +15,9 @@ use crate::store::restore::{self, RestoreError};
 use super::lock::DirLock;
 use super::unfinished::Work;
 
-/// Where the engine has its files, in `store.path`.
-const STORE: [&str; 3] = ["sled", "log", "index"];
+/// Where the engine has its files, in `store.path`. The archive is not among them: a store never writes over another
+/// one's days, and a backup is restored beside them.
+const STORE: [&str; 4] = ["sled", "log", "index", "history"];
 /// Read at once from a backup, bytes.
 const READ: usize = 1 << 20;
 
