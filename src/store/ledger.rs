@@ -46,6 +46,7 @@ use super::{Batch, Engine, EngineError};
 use chats::Book;
 
 pub use count::{count_rows, recount_rows, rows};
+pub use fanout::check_task;
 pub use hooks::{Hooks, IsOnline};
 pub use layout::{prepare, write_layout};
 pub(super) use lists::A_PAIR;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use yizhan::store::Engine;
 use yizhan::store::journal::{check, salvage};
 use yizhan::store::memory::MemoryEngine;
+use yizhan::store::{Batch, Engine};
 
 use super::disk::{Disk, Fault, State};
 use super::store::{BOUNDS, Book, Map, batch, contents, copy, cuts, open, place};
@@ -252,5 +252,37 @@ fn a_salvage_that_is_killed_at_any_call_can_be_begun_again() {
         salvage(&place(&disk, &base), &mut |_| Ok(())).unwrap();
         let (found, _) = look(&disk, &base).unwrap_or_else(|why| panic!("call {call}: {why}"));
         assert!(found == well, "call {call}");
+    }
+}
+
+#[test]
+fn every_table_is_looked_at_and_counted() {
+    let disk = Disk::with(State::default());
+    let base = Arc::new(MemoryEngine::new());
+    drop(open(&disk, &base, BOUNDS).unwrap());
+    let tables = b"biuackplgkfeqwh";
+    let mut batch = Batch::default();
+    for table in tables {
+        // Of the length of no key, and of no record.
+        batch.put(vec![*table, 1], vec![0xff; 3]);
+    }
+    base.apply(batch).unwrap();
+    let found = check(&place(&disk, &base)).unwrap();
+    let damaged = |table: &u8| {
+        let named = format!("damaged record at {}\\x01", char::from(*table));
+        found
+            .damages
+            .iter()
+            .any(|damage| damage.starts_with(&named))
+    };
+    let missed = tables.iter().filter(|table| !damaged(table));
+    let missed: Vec<char> = missed.map(|table| char::from(*table)).collect();
+    assert!(missed.is_empty(), "{missed:?} of {:?}", found.damages);
+    let settled = found.notes.iter().find(|note| note.starts_with("settled:"));
+    for what in ["pairs", "members", "events", "rows to be parked"] {
+        assert!(
+            settled.unwrap().contains(&format!("1 {what}")),
+            "{settled:?}"
+        );
     }
 }

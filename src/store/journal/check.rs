@@ -1,18 +1,19 @@
 //! Looks through all of a store that nobody has open, and says what it found.
 
-use crate::id::Uid;
+use crate::id::{Cid, Uid};
 use crate::machine::access::Access;
 use crate::machine::contact::Relation;
 use crate::machine::conversation::Conversation;
 use crate::machine::group::Member;
 use crate::machine::inbox::Inbox;
 use crate::message::Message;
+use crate::message::hook::Event;
 use crate::store::archive::Archive;
 use crate::store::backup::file::take_record;
 use crate::store::files::read_all;
 use crate::store::record::{self, Body, RowRef};
 use crate::store::runs::{Run, Shape};
-use crate::store::{Engine, EngineError, history};
+use crate::store::{Engine, EngineError, history, ledger};
 
 use super::manifest::{self, Manifest};
 use super::segment::{self, End, Identity};
@@ -20,6 +21,25 @@ use super::{Place, SALVAGED};
 
 /// Damaged records that are named one by one.
 const NAMED: usize = 20;
+
+/// Every table that is settled into the base, and what its records are called.
+const TABLES: [(u8, &str); 15] = [
+    (record::INBOX, "rows"),
+    (record::BODY, "bodies"),
+    (record::DEDUPE, "dedupe entries of an older store"),
+    (record::USER, "inboxes"),
+    (record::ACCESS, "records of bans"),
+    (record::CHAT, "conversations"),
+    (record::PAIR, "pairs"),
+    (record::LIST, "entries of lists"),
+    (record::MEMBER, "members"),
+    (record::RELATION, "relations"),
+    (record::FANOUT, "messages on their way to members"),
+    (record::EXPIRY, "messages with an end of their own"),
+    (record::EVENT, "events"),
+    (record::PARKING, "rows to be parked"),
+    (record::HISTORY, "messages of an older store"),
+];
 
 /// What a look at a store found, in sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,18 +170,11 @@ pub(super) fn segments(place: &Place, manifest: &Manifest) -> Result<Vec<Identit
 
 /// What the base holds, by table, and which records of it cannot be read.
 fn check_records(base: &dyn Engine, findings: &mut Findings) -> Result<(), EngineError> {
-    let tables = [
-        (record::INBOX, "rows"),
-        (record::BODY, "bodies"),
-        (record::DEDUPE, "dedupe entries of an older store"),
-        (record::USER, "inboxes"),
-        (record::ACCESS, "records of bans"),
-    ];
-    let mut counts = [0u64; 5];
+    let mut counts = [0u64; TABLES.len()];
     let mut wrong = Vec::new();
     base.scan(&[], &[0xff; 256], &mut |key, value| {
         if !manifest::is_hidden(key) {
-            let table = tables
+            let table = TABLES
                 .iter()
                 .position(|(table, _)| key.first() == Some(table));
             if let Some(count) = table.and_then(|table| counts.get_mut(table)) {
@@ -171,7 +184,7 @@ fn check_records(base: &dyn Engine, findings: &mut Findings) -> Result<(), Engin
         }
         true
     })?;
-    let counted = tables.iter().zip(counts).filter(|(_, count)| *count > 0);
+    let counted = TABLES.iter().zip(counts).filter(|(_, count)| *count > 0);
     let counted: Vec<String> = counted
         .map(|((_, what), count)| format!("{count} {what}"))
         .collect();
@@ -236,7 +249,22 @@ fn wrong_with(key: &[u8], value: &[u8]) -> Option<String> {
         Some(&record::DEDUPE) => record::decode_entry(key, value).err(),
         Some(&record::USER) => record::decode::<Inbox>(key, value).err(),
         Some(&record::ACCESS) => record::decode::<Access>(key, value).err(),
+        Some(&record::PAIR) => record::decode::<Cid>(key, value).err(),
+        Some(&record::FANOUT) => ledger::check_task(key, value).err(),
+        Some(&record::EVENT) => record::decode::<Event>(key, value).err(),
+        Some(&record::LIST) => {
+            return unlike(key, record::numbers(key).is_some() && value.len() == 1);
+        }
+        // All that they say is in their keys.
+        Some(&record::EXPIRY | &record::PARKING) => {
+            return unlike(key, record::expiry_of(key).is_some() && value.is_empty());
+        }
         _ => None,
     };
     read.map(|error| error.to_string())
+}
+
+fn unlike(key: &[u8], is_like_others: bool) -> Option<String> {
+    let said = format!("damaged record at {}", key.escape_ascii());
+    (!is_like_others).then_some(said)
 }

@@ -37,6 +37,11 @@ pub(super) struct Task {
     at: Seq,
 }
 
+/// Reads a record of what is on its way to members.
+pub fn check_task(key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+    record::decode::<Task>(key, value).map(drop)
+}
+
 impl Ledger {
     /// Tells the members of a group; the caller has made room for two writes, and the group is there.
     pub(super) fn tell_members(
