@@ -4,6 +4,8 @@
 #[path = "support/faulty.rs"]
 mod faulty;
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, channel};
@@ -14,6 +16,7 @@ use arc_swap::ArcSwap;
 use faulty::{Call, Fault, Faulty, Ill, When};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use yizhan::actor::device::{Ask, Report, Services};
 use yizhan::actor::diary::Diary;
@@ -26,7 +29,8 @@ use yizhan::actor::processes::Processes;
 use yizhan::actor::registry::Registry;
 use yizhan::clock::Clock;
 use yizhan::code::Code;
-use yizhan::id::{Did, MsgId, Seq, Uid};
+use yizhan::config::{Settings, Sources};
+use yizhan::id::{Did, Hashids, MsgId, Seq, Uid};
 use yizhan::machine::access::Pass;
 use yizhan::machine::device::Rules;
 use yizhan::machine::inbox::Bounds;
@@ -35,6 +39,7 @@ use yizhan::message::chat::Chat;
 use yizhan::message::look::{Found, Look};
 use yizhan::message::{Ack, Command, Draft, Event, Fault as Told, Read};
 use yizhan::metrics::Metrics;
+use yizhan::node::Node;
 use yizhan::store::durable::Durable;
 use yizhan::store::ledger::{Ledger, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
@@ -286,4 +291,89 @@ fn a_list_that_takes_long_keeps_no_device_from_its_rows() {
     drop(closed);
     let others: Vec<u32> = (0..10).map(|_| finished.recv().unwrap()).collect();
     assert_eq!(others, (0..10).collect::<Vec<_>>());
+}
+
+// ---- over HTTP ----
+
+/// Asks an operator's listener, and returns all of what it says.
+fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let mut line = TcpStream::connect(admin).unwrap();
+    let length = body.len();
+    write!(
+        line,
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer t\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut said = String::new();
+    line.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_change_that_a_crash_takes_back_is_shown_to_nobody_over_http() {
+    let engine = Arc::new(Faulty::over(Arc::new(MemoryEngine::new())));
+    let ours = [
+        "listen.public=127.0.0.1:0",
+        "listen.admin=127.0.0.1:0",
+        "admin.token=t",
+    ];
+    let settings = Settings::load(&Sources {
+        files: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/config/seed.toml").into()],
+        env: Vec::new(),
+        sets: ours.map(str::to_owned).into(),
+    });
+    let settings = settings.unwrap();
+    let hashids = Hashids::new(&settings.ids).unwrap();
+    let (alice, bob) = (hashids.encode(ALICE), hashids.encode(BOB));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (listens, listening) = channel();
+    let theirs = engine.clone();
+    let server = std::thread::spawn(move || {
+        System::new().block_on(async {
+            let node = Node::start_over(theirs, settings).unwrap();
+            listens.send(node.admin_addr()).unwrap();
+            node.serve(async move { drop(stopped.await) }).await;
+        });
+    });
+    let admin = listening.recv().unwrap();
+    let message = format!(r#"{{"id":"m1","to":"{bob}","payload":"as sent"}}"#);
+    let said = ask(
+        admin,
+        "POST",
+        &format!("/v1/messages?uid={alice}"),
+        &message,
+    );
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+
+    let (porter, comes) = channel();
+    *engine.porter.lock() = Some(porter);
+    let gate = engine.gate.lock();
+    engine.fail_next(Call::Flush, Ill::Error);
+    let edit = format!("/v1/conversations/c2c/{bob}/messages/m1?uid={alice}");
+    let change = r#"{"id":"e1","payload":"changed"}"#;
+    let changing = std::thread::spawn(move || ask(admin, "PUT", &edit, change));
+    comes.recv_timeout(DEADLINE).expect("no flush");
+    let list = format!("/v1/conversations?uid={bob}");
+    let looked = engine.calls(Call::Scan);
+    let theirs = list.clone();
+    let looking = std::thread::spawn(move || ask(admin, "GET", &theirs, ""));
+    // The readers have looked, at a message that is changed and not flushed.
+    while engine.calls(Call::Scan) < looked + 2 {
+        std::thread::yield_now();
+    }
+    drop(gate);
+    let changed = changing.join().unwrap();
+    assert!(changed.starts_with("HTTP/1.1 500"), "{changed}");
+    let shown = looking.join().unwrap();
+    assert!(!shown.contains("changed"), "{shown}");
+    let shown = loop {
+        let shown = ask(admin, "GET", &list, "");
+        if !shown.starts_with("HTTP/1.1 500") {
+            break shown;
+        }
+    };
+    assert!(shown.contains("as sent"), "{shown}");
+    drop(stop);
+    server.join().unwrap();
 }
