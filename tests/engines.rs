@@ -11,6 +11,8 @@ mod desk;
 mod engine;
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "engines/groups.rs"]
+mod groups;
 #[path = "engines/history.rs"]
 mod history;
 #[path = "engines/hooks.rs"]

@@ -139,6 +139,13 @@ impl Member {
         is_now || before.any(|(first, last)| (*first..=*last).contains(&cseq))
     }
 
+    /// Whether they were one while that was the last place of the group: its place is not that of their leaving.
+    pub fn stays_at(&self, head: Seq) -> bool {
+        let is_now = head >= self.joined && self.last.is_none_or(|last| head < last);
+        let mut before = self.before.iter();
+        is_now || before.any(|(first, last)| (*first..*last).contains(&head))
+    }
+
     /// The same who is one again.
     pub fn after(mut self, earlier: Member) -> Member {
         self.before = earlier.before;
@@ -241,6 +248,20 @@ mod tests {
         assert_eq!(
             [5, 8, 9, 11, 12].map(|cseq| again.is_owed(cseq)),
             [true, true, false, false, true]
+        );
+    }
+
+    #[test]
+    fn whoever_leaves_is_none_behind_the_place_of_it() {
+        let mut member = member(Role::Member);
+        assert_eq!([4, 5].map(|head| member.stays_at(head)), [false, true]);
+        member.last = Some(8);
+        assert_eq!([7, 8].map(|head| member.stays_at(head)), [true, false]);
+        // Gone between two places, and back at once.
+        let again = Member::new(Role::Member, 0, 9).after(member);
+        assert_eq!(
+            [7, 8, 9].map(|head| again.stays_at(head)),
+            [true, false, true]
         );
     }
 

@@ -156,6 +156,13 @@ impl<H: House> Desk<H> {
         self.ledger.as_ref().unwrap().has_more()
     }
 
+    /// Until nothing is on its way to the members of groups.
+    pub(crate) fn fan_out(&mut self) {
+        while self.ledger.as_ref().unwrap().has_more() {
+            self.commit(&[]);
+        }
+    }
+
     pub(crate) fn ask(&mut self, op: Op) -> Answer {
         self.commit(&[op]).answers.remove(0)
     }

@@ -428,8 +428,10 @@ impl Annals {
             return false;
         };
         let (from, of) = (said.message.from, &said.message.id);
-        let between =
-            |heads: &(Seq, Seq)| (heads.0..=heads.1).any(|head| talk.has(uid, head.max(1)));
+        // A change is for those who have the message, and are there when it is made.
+        let between = |heads: &(Seq, Seq)| {
+            talk.has(uid, cseq) && (heads.0..=heads.1).any(|head| talk.stays(uid, head.max(1)))
+        };
         match sort {
             Sort::C2c => !talk.is_group() && said.message.to == Chat::User(uid) && id == of,
             Sort::C2g => talk.is_group() && from != uid && talk.has(uid, cseq) && id == of,

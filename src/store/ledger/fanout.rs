@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Cid, Did, MsgId, Seq, Uid};
+use crate::machine::group::Member;
 use crate::message::hook::Reason;
 use crate::message::{Counted, Fate};
 
@@ -33,13 +34,25 @@ pub(super) struct Task {
     by: Option<(Uid, Option<Did>)>,
     /// Members up to this one are done with.
     done: Option<Uid>,
-    /// Who is owed it: members at this place of the group.
+    /// Who is owed it: members at this place of the group, and of a change those who are members behind it as well.
     at: Seq,
 }
 
 /// Reads a record of what is on its way to members.
 pub fn check_task(key: &[u8], value: &[u8]) -> Result<(), EngineError> {
     record::decode::<Task>(key, value).map(drop)
+}
+
+impl Task {
+    /// Whether it is for that member, where members see what was said before they joined or do not.
+    fn is_for(&self, uid: Uid, member: &Member, sees_all: bool) -> bool {
+        if !matches!(self.sort, Sort::Edit | Sort::Revoke) {
+            return member.is_owed(self.at);
+        }
+        // A change has the payload: it is for those who may see the message, and are there when it is made.
+        let is_by = self.by.as_ref().is_some_and(|(by, _)| *by == uid);
+        member.stays_at(self.at) && (is_by || sees_all || member.is_owed(self.cseq))
+    }
 }
 
 impl Ledger {
@@ -168,6 +181,7 @@ impl Ledger {
         most: usize,
     ) -> Result<Option<Uid>, EngineError> {
         let bounds = self.policy.bounds;
+        let sees_all = self.policy.people.history_before_join;
         let from = match task.done {
             Some(Uid(done)) => done.checked_add(1),
             None => Some(0),
@@ -178,7 +192,7 @@ impl Ledger {
         let members = self.roster(told.cid)?.members.range(Uid(from)..);
         let members: Vec<(Uid, bool)> = members
             .take(most)
-            .map(|(uid, member)| (*uid, member.is_owed(task.at)))
+            .map(|(uid, member)| (*uid, task.is_for(*uid, member, sees_all)))
             .collect();
         let last = members.last().filter(|_| members.len() == most);
         let last = last.map(|(uid, _)| *uid);

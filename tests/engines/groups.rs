@@ -1,0 +1,234 @@
+//! Groups, as the commits see them: who is told of a change, who counts, and what a crash leaves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use yizhan::id::{Cid, Seq, Uid};
+use yizhan::machine::conversation::Conversation;
+use yizhan::machine::group::Member;
+use yizhan::message::chat::{Amendment, By, Chat};
+use yizhan::message::group::{Joining, Order};
+use yizhan::message::{Accepted, Answer, Draft, Op, Read, Refusal, State, Target, What, digest};
+use yizhan::store::ledger::{Committed, Ledger, News, People, Policy, prepare};
+use yizhan::store::memory::MemoryEngine;
+use yizhan::store::{Batch, Engine, EngineError, record};
+
+use super::desk::{ALICE, BOB, CAROL, POLICY, ROOMY, START, ack, id, send, table_of};
+use super::house::Memory;
+
+type Desk = super::desk::Desk<Memory>;
+
+/// The most that a group may have at once without a task.
+const FEW: u64 = 64;
+
+fn crowd(members: u64) -> Vec<Uid> {
+    (0..members).map(|n| Uid(1_000_000 + n)).collect()
+}
+
+fn order(by: Uid, gid: Cid, order: Order) -> Op {
+    Op::Group { by, gid, order }
+}
+
+fn founding(by: Uid, name: &str, members: &[Uid]) -> Op {
+    let create = Order::Create {
+        id: id(name),
+        name: name.into(),
+        members: members.to_vec(),
+        joining: Joining::Invited,
+    };
+    order(by, Cid(0), create)
+}
+
+fn found(desk: &mut Desk, by: Uid, name: &str, members: &[Uid]) -> Cid {
+    let gid = match desk.ask(founding(by, name, members)) {
+        Answer::Group(group) => group.gid,
+        answer => panic!("{name} was not founded: {answer:?}"),
+    };
+    desk.fan_out();
+    gid
+}
+
+fn says(from: Uid, gid: Cid, name: &str, expires_at: Option<u64>) -> Op {
+    let draft = Draft {
+        id: id(name),
+        to: Chat::Group(gid),
+        payload: "{}".into(),
+        created_at: None,
+        expires_at,
+    };
+    Op::Append(draft.signed_by(from, None))
+}
+
+fn said(desk: &mut Desk, from: Uid, gid: Cid, name: &str) -> Accepted {
+    match desk.ask(says(from, gid, name, None)) {
+        Answer::Accepted(accepted) => accepted,
+        answer => panic!("{name} was not accepted: {answer:?}"),
+    }
+}
+
+fn amendment(by: Uid, gid: Cid, amendment: Amendment) -> Op {
+    Op::Amend {
+        by: By {
+            uid: by,
+            did: None,
+        },
+        chat: Chat::Group(gid),
+        amendment,
+    }
+}
+
+fn edit(by: Uid, gid: Cid, target: &str) -> Op {
+    let payload = r#"{"text":"changed"}"#;
+    let edit = Amendment::Edit {
+        id: id(&format!("{target}-edit")),
+        target: id(target),
+        payload: payload.into(),
+        digest: digest(target, payload),
+    };
+    amendment(by, gid, edit)
+}
+
+fn revocation(by: Uid, gid: Cid, target: &str) -> Op {
+    amendment(by, gid, Amendment::Revoke { id: id(target) })
+}
+
+/// Of what changes somebody is told, by the message.
+fn changes(desk: &Desk, uid: Uid) -> Vec<(String, &'static str)> {
+    let read = Read {
+        uid,
+        from: 1,
+        to: Seq::MAX,
+        limit: usize::MAX,
+        max_bytes: usize::MAX,
+    };
+    let rows = desk.page(read).rows.into_iter();
+    let changes = rows.filter_map(|row| {
+        let what = match row.what {
+            What::Edit(_) => "edit",
+            What::Revoke => "revoke",
+            _ => return None,
+        };
+        Some((row.message.id.to_string(), what))
+    });
+    changes.collect()
+}
+
+fn status(from: Uid, gid: Cid, name: &str) -> Op {
+    let of = vec![Target {
+        to: Chat::Group(gid),
+        id: id(name),
+    }];
+    Op::Status { from, of }
+}
+
+fn state(desk: &mut Desk, from: Uid, gid: Cid, name: &str) -> (State, u64) {
+    match desk.ask(status(from, gid, name)) {
+        Answer::Status(states) => (states[0].1, states[0].2),
+        answer => panic!("no state of {name}: {answer:?}"),
+    }
+}
+
+fn counts(done: &Committed) -> Vec<(String, u64)> {
+    let counts = done.news.iter().filter_map(|news| match news {
+        News::Counted(counted) => Some((counted.id.to_string(), counted.count)),
+        _ => None,
+    });
+    counts.collect()
+}
+
+/// The row that tells of this message.
+fn row_of(desk: &Desk, uid: Uid, name: &str) -> Seq {
+    let mut rows = desk.rows(uid).into_iter();
+    let row = rows.find(|(_, id)| id == name);
+    row.unwrap_or_else(|| panic!("{name} does not wait for {uid}"))
+        .0
+}
+
+fn takes(desk: &mut Desk, uid: Uid, name: &str) -> Committed {
+    let seq = row_of(desk, uid, name);
+    desk.commit(&[ack(uid, "phone", &[seq])])
+}
+
+fn takes_all(desk: &mut Desk, uid: Uid) {
+    let seqs = desk.seqs(uid);
+    desk.commit(&[ack(uid, "phone", &seqs)]);
+}
+
+fn member(engine: &dyn Engine, gid: Cid, uid: Uid) -> Option<Member> {
+    let key = record::member_key(gid, uid);
+    let found = engine.get(&key).unwrap();
+    found.map(|bytes| record::decode(&key, &bytes).unwrap())
+}
+
+fn is_listed(engine: &dyn Engine, uid: Uid, gid: Cid) -> bool {
+    engine.get(&record::list_key(uid, gid)).unwrap().is_some()
+}
+
+fn is_in(desk: &Desk, gid: Cid, uid: Uid) -> bool {
+    member(&*desk.engine(), gid, uid).is_some_and(|member| member.is_in())
+}
+
+// ---- who is told of a change ----
+
+#[test]
+fn whoever_joins_is_told_of_no_change_to_what_was_said_before() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &[BOB]);
+    said(&mut desk, ALICE, gid, "m1");
+    said(&mut desk, ALICE, gid, "m2");
+    desk.ask(order(ALICE, gid, Order::Invite(vec![CAROL])));
+    said(&mut desk, ALICE, gid, "m3");
+    for op in [
+        edit(ALICE, gid, "m1"),
+        revocation(ALICE, gid, "m2"),
+        edit(ALICE, gid, "m3"),
+    ] {
+        assert!(matches!(desk.ask(op), Answer::Amended(_)));
+    }
+    let own = |name: &str, what| (name.to_string(), what);
+    assert_eq!(changes(&desk, CAROL), [own("m3", "edit")]);
+    let all = [
+        own("m1", "edit"),
+        own("m2", "revoke"),
+        own("m3", "edit"),
+    ];
+    assert_eq!(changes(&desk, BOB), all);
+}
+
+#[test]
+fn whoever_may_read_what_was_said_before_is_told_of_changes_to_it() {
+    let people = People {
+        history_before_join: true,
+        ..ROOMY.people
+    };
+    let mut desk = Desk::open(Policy { people, ..ROOMY });
+    let gid = found(&mut desk, ALICE, "g", &[BOB]);
+    said(&mut desk, ALICE, gid, "m1");
+    desk.ask(order(ALICE, gid, Order::Invite(vec![CAROL])));
+    desk.ask(edit(ALICE, gid, "m1"));
+    assert_eq!(changes(&desk, CAROL), [("m1".to_string(), "edit")]);
+}
+
+#[test]
+fn whoever_is_removed_is_told_of_no_change_that_is_made_after_it() {
+    for members in [2, FEW + 10] {
+        let mut desk = Desk::open(ROOMY);
+        let mut all = crowd(members);
+        all.push(CAROL);
+        let gid = found(&mut desk, ALICE, "g", &all);
+        for name in ["m1", "m2", "m3"] {
+            said(&mut desk, ALICE, gid, name);
+        }
+        // In a large group all of this is on its way at once.
+        desk.commit(&[
+            edit(ALICE, gid, "m1"),
+            order(ALICE, gid, Order::Remove(CAROL)),
+            edit(ALICE, gid, "m2"),
+            revocation(ALICE, gid, "m3"),
+        ]);
+        desk.fan_out();
+        assert_eq!(changes(&desk, CAROL), [("m1".to_string(), "edit")]);
+        assert_eq!(changes(&desk, all[0]).len(), 3);
+    }
+}
