@@ -67,6 +67,8 @@ pub const PAIR: u8 = b'p';
 pub const LIST: u8 = b'l';
 /// What every key of a member of a group begins with.
 pub const MEMBER: u8 = b'g';
+/// What every key of a group that counts as one of a user begins with.
+pub const JOINED: u8 = b'j';
 /// What every key of a relation between two users begins with.
 pub const RELATION: u8 = b'k';
 /// What every key of a message on its way to the members of a group begins with.
@@ -332,6 +334,11 @@ pub fn list_key(uid: Uid, cid: Cid) -> Vec<u8> {
 /// Key of a [`crate::machine::group::Member`].
 pub fn member_key(gid: Cid, uid: Uid) -> Vec<u8> {
     place(MEMBER, gid.0, uid.0)
+}
+
+/// Key that is there while a group counts as one of a user: from joining it to leaving it, or to its end.
+pub fn joined_key(uid: Uid, gid: Cid) -> Vec<u8> {
+    place(JOINED, uid.0, gid.0)
 }
 
 /// Key of a [`crate::machine::contact::Relation`]: how one user stands to another.

@@ -232,3 +232,95 @@ fn whoever_is_removed_is_told_of_no_change_that_is_made_after_it() {
         assert_eq!(changes(&desk, all[0]).len(), 3);
     }
 }
+
+// ---- how many groups somebody is in ----
+
+#[test]
+fn groups_that_are_founded_in_one_commit_count_there() {
+    let people = People {
+        max_groups: 2,
+        ..ROOMY.people
+    };
+    let mut desk = Desk::open(Policy { people, ..ROOMY });
+    let names = ["g1", "g2", "g3"];
+    let founders = [ALICE, CAROL, Uid(7)];
+    let ops: Vec<Op> = (0..3)
+        .map(|n| founding(founders[n], names[n], &[BOB]))
+        .collect();
+    let answers = desk.commit(&ops).answers;
+    let members: Vec<u64> = answers
+        .iter()
+        .map(|answer| match answer {
+            Answer::Group(group) => group.members,
+            answer => panic!("{answer:?}"),
+        })
+        .collect();
+    assert_eq!(members, [2, 2, 1]);
+    // Whoever leaves one has room for another, in the same commit.
+    let (first, third) = (Cid(1), Cid(3));
+    desk.commit(&[
+        order(BOB, first, Order::Leave),
+        order(founders[2], third, Order::Invite(vec![BOB])),
+    ]);
+    assert!(is_in(&desk, third, BOB));
+}
+
+/// Counts the entries that scans look at.
+struct Counting {
+    engine: MemoryEngine,
+    seen: AtomicUsize,
+}
+
+impl Engine for Counting {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.engine.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), EngineError> {
+        self.engine.scan(from, to, &mut |key, value| {
+            self.seen.fetch_add(1, Ordering::Relaxed);
+            visit(key, value)
+        })
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), EngineError> {
+        self.engine.apply(batch)
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        self.engine.flush()
+    }
+
+    fn reopen(&self) -> Result<(), EngineError> {
+        self.engine.reopen()
+    }
+}
+
+#[test]
+fn an_invitation_looks_at_nobodys_conversations_but_groups() {
+    let engine = Arc::new(Counting {
+        engine: MemoryEngine::new(),
+        seen: AtomicUsize::new(0),
+    });
+    prepare(&*engine).unwrap();
+    let mut ledger = Ledger::new(engine.clone(), ROOMY);
+    let mut ops: Vec<Op> = (0..500)
+        .map(|n| send(BOB, Uid(5000 + n), "m1", "hello"))
+        .collect();
+    ops.push(founding(ALICE, "g", &[CAROL]));
+    ledger.commit(START, &ops).unwrap();
+    let invitation = order(ALICE, Cid(501), Order::Invite(vec![BOB]));
+    engine.seen.store(0, Ordering::Relaxed);
+    let done = ledger.commit(START, [&invitation]).unwrap();
+    let Answer::Invited(invited) = &done.answers[0] else {
+        panic!("{:?}", done.answers);
+    };
+    assert_eq!(invited.added, [BOB]);
+    let seen = engine.seen.load(Ordering::Relaxed);
+    assert!(seen < 50, "{seen} entries were looked at");
+}

@@ -109,6 +109,7 @@ impl Ledger {
         members: &[Uid],
         joining: Joining,
     ) -> Result<Answer, EngineError> {
+        self.apply()?;
         let key = record::founding_key(by, id);
         let found = self.entry(&key)?;
         let is_known = found.is_some();
@@ -196,6 +197,7 @@ impl Ledger {
         if self.is_full_group(gid)? {
             return Ok(Answer::Refused(Refusal::Forbidden("this group is full")));
         }
+        self.apply()?;
         if self.groups_of(by)? >= self.policy.people.max_groups {
             return Ok(Answer::Refused(Refusal::Forbidden(
                 "in as many groups as one user may be",
@@ -210,7 +212,7 @@ impl Ledger {
     fn invite(&mut self, now: u64, by: Uid, gid: Cid, uids: &[Uid]) -> Result<Answer, EngineError> {
         let mut invited = Invited::default();
         let mut unsaid = Vec::new();
-        self.make_room(PER_MESSAGE)?;
+        self.apply()?;
         for uid in uids {
             match self.may_be_invited(by, gid, *uid)? {
                 Ok(()) => {
@@ -273,15 +275,15 @@ impl Ledger {
         Ok(group.is_some_and(|group| group.members >= most))
     }
 
-    /// How many groups a user is in, as far as it matters.
+    /// How many groups a user is in, as far as it matters. An order that asks has had the batch applied before it began.
     fn groups_of(&mut self, uid: Uid) -> Result<usize, EngineError> {
         let most = self.policy.people.max_groups;
         let mut groups = 0;
         self.engine.scan(
-            &record::list_key(uid, Cid(0)),
-            &record::list_key(uid, Cid(u64::MAX)),
-            &mut |_, value| {
-                groups += usize::from(value == super::lists::A_GROUP);
+            &record::joined_key(uid, Cid(0)),
+            &record::joined_key(uid, Cid(u64::MAX)),
+            &mut |_, _| {
+                groups += 1;
                 groups < most
             },
         )?;
@@ -307,6 +309,7 @@ impl Ledger {
         self.book.dirty_member(gid, uid);
         self.batch
             .put(record::list_key(uid, gid), super::lists::A_GROUP.to_vec());
+        self.batch.put(record::joined_key(uid, gid), Vec::new());
         if let Some(group) = self.conversation_mut(gid)?.group_mut() {
             group.members += 1;
         }
@@ -335,6 +338,7 @@ impl Ledger {
         let head = self.conversation(gid)?.map_or(0, |c| c.head());
         self.member_mut(gid, uid)?.last = Some(last.unwrap_or(head));
         self.batch.delete(record::list_key(uid, gid));
+        self.batch.delete(record::joined_key(uid, gid));
         if let Some(group) = self.conversation_mut(gid)?.group_mut() {
             group.members = group.members.saturating_sub(1);
         }
