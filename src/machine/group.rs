@@ -86,8 +86,11 @@ impl Group {
 
     /// Whether a member may order this, of another member if it is of one.
     pub fn may(&self, member: &Member, order: &Order, of: Option<&Member>) -> Result<(), Refused> {
-        if self.dissolved {
-            return Err("this group was dissolved");
+        match order {
+            // Nobody has to keep in their list what has ended.
+            Order::Leave if self.dissolved => return Ok(()),
+            _ if self.dissolved => return Err("this group was dissolved"),
+            _ => {}
         }
         let above = of.is_none_or(|of| of.role < member.role);
         match order {
@@ -226,6 +229,20 @@ mod tests {
             ..group
         };
         assert!(alone.may(&member(Role::Owner), &Order::Leave, None).is_ok());
+    }
+
+    #[test]
+    fn of_a_group_that_was_dissolved_everybody_may_leave_and_nothing_else() {
+        let group = Group {
+            dissolved: true,
+            ..group()
+        };
+        for role in [Role::Owner, Role::Member] {
+            assert!(group.may(&member(role), &Order::Leave, None).is_ok());
+            for order in [Order::Dissolve, Order::Invite(vec![Uid(3)])] {
+                assert!(group.may(&member(role), &order, None).is_err());
+            }
+        }
     }
 
     #[test]

@@ -233,6 +233,88 @@ fn whoever_is_removed_is_told_of_no_change_that_is_made_after_it() {
     }
 }
 
+// ---- the end of a group ----
+
+#[test]
+fn a_group_that_was_dissolved_is_left_by_everybody_and_counts_for_nobody() {
+    let people = People {
+        max_groups: 2,
+        ..ROOMY.people
+    };
+    for members in [1, FEW + 10] {
+        let mut desk = Desk::open(Policy { people, ..ROOMY });
+        let mut gids = Vec::new();
+        for name in ["g1", "g2", "g3"] {
+            let mut named = crowd(members);
+            named.push(BOB);
+            let gid = found(&mut desk, ALICE, name, &named);
+            assert!(is_in(&desk, gid, BOB), "{name}");
+            desk.ask(order(ALICE, gid, Order::Dissolve));
+            desk.fan_out();
+            gids.push(gid);
+        }
+        for name in ["g4", "g5"] {
+            let gid = found(&mut desk, CAROL, name, &[BOB]);
+            assert!(is_in(&desk, gid, BOB));
+        }
+        let full = found(&mut desk, CAROL, "g6", &[]);
+        let invited = desk.ask(order(CAROL, full, Order::Invite(vec![BOB])));
+        assert!(!is_in(&desk, full, BOB), "{invited:?}");
+
+        let gid = gids[0];
+        let head = desk.head(ALICE);
+        for uid in [BOB, ALICE] {
+            assert!(is_listed(&*desk.engine(), uid, gid));
+            assert_eq!(desk.ask(order(uid, gid, Order::Leave)), Answer::Done);
+            assert!(!is_listed(&*desk.engine(), uid, gid));
+            assert!(!is_in(&desk, gid, uid));
+        }
+        assert_eq!(desk.head(ALICE), head, "nobody hears of it");
+        let again = desk.ask(order(BOB, gid, Order::Leave));
+        assert!(matches!(again, Answer::Refused(Refusal::Forbidden(_))));
+    }
+}
+
+#[test]
+fn a_crash_leaves_no_group_that_its_last_member_has_ended_and_not_left() {
+    let mut cuts = 0;
+    for before in 0..120 {
+        let story = || {
+            let engine = Arc::new(MemoryEngine::new());
+            prepare(&*engine).unwrap();
+            let mut ledger = Ledger::new(engine.clone(), ROOMY);
+            let group = founding(ALICE, "g", &[]);
+            let Answer::Group(group) = ledger.commit(START, [&group]).unwrap().answers.remove(0)
+            else {
+                panic!("no group");
+            };
+            engine.flush().unwrap();
+            let mut ops: Vec<Op> = (0..before)
+                .map(|n| send(BOB, CAROL, &format!("m{n}"), "hello"))
+                .collect();
+            ops.push(order(ALICE, group.gid, Order::Leave));
+            ledger.commit(START, &ops).unwrap();
+            (engine, group.gid)
+        };
+        let batches = story().0.unflushed();
+        for kept in 0..=batches {
+            let (engine, gid) = story();
+            engine.crash(kept);
+            let key = record::chat_key(gid);
+            let chat: Conversation =
+                record::decode(&key, &engine.get(&key).unwrap().unwrap()).unwrap();
+            let is_over = chat.group().unwrap().dissolved;
+            assert_ne!(is_over, is_listed(&*engine, ALICE, gid), "{before}, {kept}");
+            cuts += usize::from(kept < batches && is_over);
+        }
+    }
+    assert!(cuts > 0 || batch_max() > 1000, "no crash came close to it");
+}
+
+fn batch_max() -> usize {
+    MemoryEngine::new().batch_max()
+}
+
 // ---- how many groups somebody is in ----
 
 #[test]

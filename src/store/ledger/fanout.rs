@@ -80,7 +80,8 @@ impl Ledger {
         let members = self.roster(gid)?.members.len();
         let waits = self.book.tasks.contains_key(&gid);
         // Without room for all of them in the batch of the message, a crash could leave it with some.
-        let has_room = 3 * members + PER_MESSAGE <= self.room_left();
+        let each = 3 + usize::from(self.is_the_end(&told)?);
+        let has_room = each * members + PER_MESSAGE <= self.room_left();
         if members <= AT_ONCE && !waits && has_room {
             self.tell_some(&told, &task, AT_ONCE)?;
             return Ok(());
@@ -196,9 +197,10 @@ impl Ledger {
             .collect();
         let last = members.last().filter(|_| members.len() == most);
         let last = last.map(|(uid, _)| *uid);
+        let is_the_end = self.is_the_end(told)?;
         let mut alone = Vec::new();
         for (uid, is_owed) in members {
-            if !is_owed || intact(self.inbox(uid).map(|_| ()))?.is_none() {
+            if !is_owed {
                 continue;
             }
             // A step that is cut in two has no more than its members; what is done twice after a crash was not told.
@@ -206,6 +208,12 @@ impl Ledger {
                 let parked = std::mem::take(&mut alone);
                 self.hook_parked(told.since, &told.message, &parked, Reason::Offline)?;
                 self.keep_place(told.cid, task, uid)?;
+            }
+            if is_the_end {
+                self.batch.delete(record::joined_key(uid, told.cid));
+            }
+            if intact(self.inbox(uid).map(|_| ()))?.is_none() {
+                continue;
             }
             if let Some((by, did)) = &task.by
                 && *by == uid
@@ -227,6 +235,15 @@ impl Ledger {
         }
         self.hook_parked(told.since, &told.message, &alone, Reason::Offline)?;
         Ok(last)
+    }
+
+    /// Whether this is the last that is said in a group: from then on it counts as nobody's.
+    fn is_the_end(&mut self, told: &Told) -> Result<bool, EngineError> {
+        let found = self.conversation(told.cid).map(|found| {
+            let group = found.and_then(|c| c.group());
+            group.is_some_and(|group| group.dissolved)
+        });
+        Ok(told.sort == Sort::Notice && intact(found)?.unwrap_or(false))
     }
 
     /// The batch at hand ends amid a step: it says how far that has come, so that nobody is given a row twice.

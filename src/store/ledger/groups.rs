@@ -1,6 +1,6 @@
 //! What is ordered of groups, as the commits see it.
 
-use crate::id::{Cid, MsgId, Uid};
+use crate::id::{Cid, MsgId, Seq, Uid};
 use crate::machine::conversation::Parties;
 use crate::machine::dedupe::{self, Entry};
 use crate::machine::group::{Group, Member, NO_MEMBER};
@@ -62,9 +62,18 @@ impl Ledger {
                 muted,
             } => self.update(now, by, gid, &group, (name.as_deref(), *joining, *muted))?,
             Order::Dissolve => self.dissolve(now, by, gid)?,
+            Order::Leave if group.dissolved => {
+                self.make_room(PER_MESSAGE)?;
+                let head = self.conversation(gid)?.map_or(0, |c| c.head());
+                self.leave(gid, by, head)?;
+                self.forget_members(gid)?;
+                return Ok(Answer::Done);
+            }
             Order::Leave if group.members <= 1 => {
-                self.dissolve(now, by, gid)?;
-                self.leave(gid, by, None)?;
+                // Room for the end of the group and for the leaving together.
+                self.make_room(2 * PER_MESSAGE)?;
+                self.mark_dissolved(gid)?;
+                self.tell_leaving(now, by, gid, by, &About::GroupDissolved)?;
                 return Ok(Answer::Done);
             }
             Order::Leave => {
@@ -327,16 +336,14 @@ impl Ledger {
     ) -> Result<(), EngineError> {
         self.make_room(PER_MESSAGE)?;
         let next = self.conversation(gid)?.map_or(1, |c| c.head() + 1);
-        self.leave(gid, uid, Some(next))?;
+        self.leave(gid, uid, next)?;
         self.notice_to_group(now, by, gid, about)?;
         self.forget_members(gid)
     }
 
-    /// Ends a membership behind that place, or at once.
-    fn leave(&mut self, gid: Cid, uid: Uid, last: Option<u64>) -> Result<(), EngineError> {
-        self.make_room(PER_MESSAGE)?;
-        let head = self.conversation(gid)?.map_or(0, |c| c.head());
-        self.member_mut(gid, uid)?.last = Some(last.unwrap_or(head));
+    /// Ends a membership behind that place; the caller has made room.
+    fn leave(&mut self, gid: Cid, uid: Uid, last: Seq) -> Result<(), EngineError> {
+        self.member_mut(gid, uid)?.last = Some(last);
         self.batch.delete(record::list_key(uid, gid));
         self.batch.delete(record::joined_key(uid, gid));
         if let Some(group) = self.conversation_mut(gid)?.group_mut() {
@@ -347,10 +354,15 @@ impl Ledger {
 
     fn dissolve(&mut self, now: u64, by: Uid, gid: Cid) -> Result<(), EngineError> {
         self.make_room(PER_MESSAGE)?;
+        self.mark_dissolved(gid)?;
+        self.notice_to_group(now, by, gid, &About::GroupDissolved)
+    }
+
+    fn mark_dissolved(&mut self, gid: Cid) -> Result<(), EngineError> {
         if let Some(group) = self.conversation_mut(gid)?.group_mut() {
             group.dissolved = true;
         }
-        self.notice_to_group(now, by, gid, &About::GroupDissolved)
+        Ok(())
     }
 
     fn update(
