@@ -173,6 +173,30 @@ impl Ranges {
         }
     }
 
+    /// The last number up to `to` that is not in the set; 0 if there is none.
+    pub fn last_gap(&self, to: Seq) -> Seq {
+        let at = self.0.partition_point(|r| r.1 < to);
+        match self.0.get(at) {
+            Some((first, _)) if *first <= to => first - 1,
+            _ => to,
+        }
+    }
+
+    /// Takes in what is between the two lowest ranges, which it returns.
+    pub fn close_lowest_gap(&mut self) -> Option<(Seq, Seq)> {
+        let (first, second) = (*self.0.first()?, *self.0.get(1)?);
+        self.insert(first.1 + 1, second.0 - 1);
+        Some((first.1 + 1, second.0 - 1))
+    }
+
+    /// Drops the lowest range of fewer than `wide` numbers.
+    pub fn drop_lowest_below(&mut self, wide: u64) {
+        let mut ranges = self.0.iter();
+        if let Some(at) = ranges.position(|(first, last)| last - first + 1 < wide) {
+            self.0.remove(at);
+        }
+    }
+
     /// The last number of the gap that `from` lies in, not above `bound`.
     pub fn gap_end(&self, from: Seq, bound: Seq) -> Seq {
         let at = self.0.partition_point(|r| r.0 <= from);
@@ -204,6 +228,7 @@ impl FromIterator<Seq> for Ranges {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -236,6 +261,8 @@ mod tests {
                 assert_eq!(ranges.contains(probe), plain.contains(&probe));
                 let gap = (probe..).find(|n| !plain.contains(n));
                 assert_eq!(Some(ranges.first_gap(probe)), gap);
+                let gap = (1..=probe).rev().find(|n| !plain.contains(n));
+                assert_eq!(ranges.last_gap(probe), gap.unwrap_or(0));
                 if !plain.contains(&probe) {
                     let end = (probe..60)
                         .take_while(|n| !plain.contains(n))
@@ -279,6 +306,21 @@ mod tests {
         for list in bad {
             assert_eq!(Ranges::try_from(list), Err(OutOfOrder));
         }
+    }
+
+    #[test]
+    fn a_set_that_is_too_long_gives_up_its_lowest_gap_or_its_lowest_short_range() {
+        let list = [(1, 9), (12, 12), (15, 16)];
+        let mut ranges = Ranges::try_from(list.to_vec()).unwrap();
+        assert_eq!(ranges.close_lowest_gap(), Some((10, 11)));
+        assert!(ranges.iter().eq([(1, 12), (15, 16)]));
+        assert_eq!(ranges.close_lowest_gap(), Some((13, 14)));
+        assert_eq!(ranges.close_lowest_gap(), None);
+        let mut ranges = Ranges::try_from(list.to_vec()).unwrap();
+        ranges.drop_lowest_below(9);
+        assert!(ranges.iter().eq([(1, 9), (15, 16)]));
+        ranges.drop_lowest_below(2);
+        assert!(ranges.iter().eq([(1, 9), (15, 16)]));
     }
 
     #[test]
