@@ -11,6 +11,13 @@ use super::ranges::Ranges;
 /// counted as unread.
 const OWN_MAX: usize = 256;
 
+/// Ranges of places without a message that are kept: beyond it the lowest is forgotten, which then counts as unread by
+/// whoever has read no further, and is read past.
+const VOIDS_MAX: usize = 1024;
+
+/// A wider range is never forgotten: a restore has passed over it, and nobody reads past so many places one by one.
+const WIDE: u64 = 1 << 16;
+
 /// Everything that is known of a conversation besides its messages and members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversation {
@@ -143,15 +150,14 @@ impl Conversation {
     /// Nobody can read what stood at that place.
     pub fn void(&mut self, cseq: Seq) {
         self.voids.insert(cseq, cseq);
+        if self.voids.iter().count() > VOIDS_MAX {
+            self.voids.drop_lowest_below(WIDE);
+        }
     }
 
     /// The nearest place up to that one that is not void; 0 if there is none.
     pub fn readable_up_to(&self, cseq: Seq) -> Seq {
-        let around = self
-            .voids
-            .iter()
-            .find(|(first, last)| (*first..=*last).contains(&cseq));
-        around.map_or(cseq, |(first, _)| first - 1)
+        self.voids.last_gap(cseq)
     }
 
     /// The nearest place from that one on that is not void.
@@ -248,6 +254,28 @@ mod tests {
         }
         assert!(place.own.iter().count() <= OWN_MAX);
         assert_eq!(place.read(), 0, "nobody has read for them");
+    }
+
+    #[test]
+    fn places_without_a_message_are_kept_within_bounds_and_the_wide_ones_for_good() {
+        let mut conversation = two();
+        conversation.append(1);
+        conversation.skip(1 << 32);
+        let first = conversation.head() + 1;
+        for n in 0..3000 {
+            let cseq = conversation.append(1);
+            if n % 2 == 1 {
+                conversation.void(cseq);
+            }
+        }
+        assert_eq!(conversation.voids.iter().count(), VOIDS_MAX);
+        assert_eq!(conversation.readable_up_to(first - 1), 1);
+        assert_eq!(conversation.readable_from(2), first);
+        let last = conversation.head();
+        assert_eq!(conversation.readable_up_to(last), last - 1);
+        // What was forgotten counts as unread, and nothing that was not said.
+        let unread = conversation.unread(&Place::default());
+        assert_eq!(unread, 1 + 3000 - (VOIDS_MAX as u64 - 1));
     }
 
     #[test]
