@@ -18,6 +18,8 @@ pub struct Entry {
     pub cseq: Seq,
     /// Whether its author has taken it back.
     pub revoked: bool,
+    /// In a group, whether a device of some member has had it.
+    pub delivered: bool,
 }
 
 impl Entry {
@@ -30,6 +32,7 @@ impl Entry {
             expired: false,
             cseq,
             revoked: false,
+            delivered: false,
         }
     }
 }
@@ -71,6 +74,7 @@ mod tests {
         expired: false,
         cseq: 3,
         revoked: false,
+        delivered: false,
     };
 
     #[test]

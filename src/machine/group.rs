@@ -8,6 +8,9 @@ use crate::message::group::{GroupView, Joining, MemberView, Order, Role};
 use super::conversation::Place;
 use super::ranges::Ranges;
 
+/// Ranges of places that are kept of what a member has: beyond it, what lies between the lowest two counts as had.
+const GOT_MAX: usize = 256;
+
 /// What is known of a group besides its sequence and its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -44,7 +47,7 @@ pub struct Member {
     pub muted_until: u64,
     /// How far they have read.
     pub place: Place,
-    /// What one of their devices has.
+    /// What one of their devices has, and what they have written.
     pub got: Ranges,
 }
 
@@ -154,8 +157,16 @@ impl Member {
         self.before = earlier.before;
         self.before
             .extend(earlier.last.map(|last| (earlier.joined, last)));
-        self.got = earlier.got;
         self
+    }
+
+    /// They have what stands at that place; returns what counts as had with it.
+    pub fn take(&mut self, cseq: Seq) -> Option<(Seq, Seq)> {
+        self.got.insert(cseq, cseq);
+        match self.got.iter().count() > GOT_MAX {
+            true => self.got.close_lowest_gap(),
+            false => None,
+        }
     }
 
     /// How they look to another.

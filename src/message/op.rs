@@ -249,6 +249,8 @@ pub enum Refusal {
     Storage,
     /// The disk is nearly full, and this is a new message; nothing was stored.
     NearlyFull,
+    /// More is asked at once than can be counted; nothing was done.
+    Busy,
     /// The reader does not take it.
     Unwanted(Unwanted),
     /// Who asks may not do this.
@@ -270,7 +272,7 @@ impl Refusal {
             Refusal::TokenRevoked => Code::InvalidToken,
             Refusal::TooManyBans => Code::BadFrame,
             Refusal::Storage => Code::Storage,
-            Refusal::NearlyFull => Code::Busy,
+            Refusal::NearlyFull | Refusal::Busy => Code::Busy,
             Refusal::Unwanted(_) | Refusal::Forbidden(_) => Code::Forbidden,
             Refusal::Missing(_) => Code::NotFound,
             Refusal::Senseless(_) => Code::BadFrame,
@@ -284,6 +286,7 @@ impl Refusal {
                 let msg = "the disk is nearly full, no new message is taken";
                 Fault::because(self.code(), msg).later(retry_ms)
             }
+            Refusal::Busy => Fault::new(self.code()).later(retry_ms),
             Refusal::Unwanted(why) => Fault::because(self.code(), why.name()),
             Refusal::Forbidden(why) | Refusal::Missing(why) | Refusal::Senseless(why) => {
                 Fault::because(self.code(), *why)

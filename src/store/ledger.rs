@@ -22,6 +22,7 @@ mod news;
 mod notices;
 mod page;
 mod participant;
+mod receivers;
 mod rows;
 mod sweep;
 
@@ -139,6 +140,8 @@ pub struct Ledger {
     counted_news: BTreeMap<(Cid, Seq), Counted>,
     /// Whom to tell what happens, if anybody.
     hooks: Option<Hooks>,
+    /// Members that the commit at hand has looked at to count who has an older message.
+    looked_at: usize,
     events: hooks::Queue,
     /// Whose access the batch at hand has changed, and into what.
     restricted: BTreeMap<Uid, Access>,
@@ -168,6 +171,7 @@ impl Ledger {
             hooks: None,
             events: hooks::Queue::default(),
             restricted: BTreeMap::new(),
+            looked_at: 0,
             litter: Vec::new(),
             done: Committed::default(),
             rows: None,
@@ -206,7 +210,7 @@ impl Ledger {
             self.inboxes.clear();
         }
         self.book.trim();
-        self.counted = 0;
+        (self.counted, self.looked_at) = (0, 0);
         Ok(std::mem::take(&mut self.done))
     }
 
@@ -291,7 +295,7 @@ impl Ledger {
         self.counted_news.clear();
         self.events = hooks::Queue::default();
         self.litter.clear();
-        (self.rows, self.counted) = (None, 0);
+        (self.rows, self.counted, self.looked_at) = (None, 0, 0);
         let mut news = std::mem::take(&mut self.done).news;
         news.extend(self.restricted_news());
         news
@@ -332,8 +336,10 @@ impl Ledger {
             }
         }
         for (_, row) in &rows {
-            if let (Sort::C2g, Body::Chat(gid, _)) = (row.sort, row.body) {
-                intact(self.roster(gid))?;
+            if let (Sort::C2g | Sort::Notice, Body::Chat(cid, _)) = (row.sort, row.body)
+                && self.is_group(cid)?
+            {
+                intact(self.roster(cid))?;
             }
         }
         self.make_room(1)?;
@@ -363,12 +369,16 @@ impl Ledger {
                     }
                     (Sort::C2g, Body::Chat(gid, cseq)) => {
                         self.hook_delivered(&receipt(), Chat::Group(gid))?;
-                        self.make_room(1)?;
+                        self.make_room(2)?;
                         self.got(now, reader, gid, cseq, &row)?;
                     }
                     _ => {}
                 }
             }
+                    (Sort::Notice, Body::Chat(cid, cseq)) => {
+                        self.make_room(1)?;
+                        self.takes_in_group(cid, reader, cseq);
+                    }
         }
         Ok(Answer::Acked(Acked {
             fresh: done.fresh.len(),
@@ -428,27 +438,33 @@ impl Ledger {
     }
 
     fn status(&mut self, now: u64, from: Uid, of: &[Target]) -> Result<Answer, EngineError> {
-        let mut states = Vec::with_capacity(of.len());
+        let mut entries = Vec::with_capacity(of.len());
         for target in of {
-            let key = record::dedupe_key(target.to, from, &target.id);
-            let (state, count) = match self.entry(&key)? {
-                Some(entry) if !dedupe::is_forgotten(&entry, now, self.policy.dedupe_ms()) => {
-                    self.state_of(now, target.to, &entry)?
+            let entry = self.entry(&record::dedupe_key(target.to, from, &target.id))?;
+            let dedupe_ms = self.policy.dedupe_ms();
+            entries.push(entry.filter(|entry| !dedupe::is_forgotten(entry, now, dedupe_ms)));
+        }
+        let known = of.iter().zip(&entries);
+        let known = known.filter_map(|(target, entry)| Some((target.to, entry.as_ref()?)));
+        let Some(counts) = self.counts_of(from, known)? else {
+            return Ok(Answer::Refused(Refusal::Busy));
+        };
+        let mut states = Vec::with_capacity(of.len());
+        for (target, entry) in of.iter().zip(&entries) {
+            states.push(match entry {
+                Some(entry) => {
+                    let state = self.state_of(now, target.to, entry)?;
+                    (target.clone(), state, counts.of(target.to, entry))
                 }
-                _ => (State::Unknown, 0),
-            };
-            states.push((target.clone(), state, count));
+                None => (target.clone(), State::Unknown, 0),
+            });
         }
         Ok(Answer::Status(states))
     }
 
-    /// What became of a message, and how many members of a group have it.
-    fn state_of(&mut self, now: u64, to: Chat, entry: &Entry) -> Result<(State, u64), EngineError> {
-        let count = match to {
-            Chat::Group(gid) => self.count_of(gid, entry.cseq)?,
-            Chat::User(_) => 0,
-        };
-        let state = match (entry.revoked, entry.expired, to) {
+    /// What became of a message.
+    fn state_of(&mut self, now: u64, to: Chat, entry: &Entry) -> Result<State, EngineError> {
+        Ok(match (entry.revoked, entry.expired, to) {
             (true, _, _) => State::Revoked,
             (_, true, _) => State::Expired,
             (_, _, Chat::User(reader)) => match self.inbox(reader)?.is_delivered(entry.seq) {
@@ -458,11 +474,10 @@ impl Ledger {
                 false if self.is_over(now, reader, entry)? => State::Expired,
                 false => State::Accepted,
             },
-            (_, _, Chat::Group(_)) if count > 0 => State::Delivered,
+            (_, _, Chat::Group(_)) if entry.delivered => State::Delivered,
             (_, _, Chat::Group(_)) if self.has_expired(entry.server_ts, now) => State::Expired,
             (_, _, Chat::Group(_)) => State::Accepted,
-        };
-        Ok((state, count))
+        })
     }
 
     /// Whether the own time of a message that waits in an inbox is over.

@@ -275,15 +275,15 @@ pub fn look(value: &[u8]) -> Option<Sight<'_>> {
 pub fn encode_entry(entry: &Entry) -> Result<Vec<u8>, EngineError> {
     encode(&(
         (entry.seq, entry.digest, entry.server_ts, entry.expired),
-        (entry.cseq, entry.revoked),
+        (entry.cseq, entry.revoked, entry.delivered),
     ))
 }
 
 /// Reads a dedupe entry, of this layout or of one before.
 pub fn decode_entry(key: &[u8], bytes: &[u8]) -> Result<Entry, EngineError> {
     let ((seq, digest, server_ts, expired), rest) = take(key, bytes)?;
-    let (cseq, revoked) = match rest.is_empty() {
-        true => (0, false),
+    let (cseq, revoked, delivered) = match rest.is_empty() {
+        true => (0, false, false),
         false => decode(key, rest)?,
     };
     Ok(Entry {
@@ -293,6 +293,7 @@ pub fn decode_entry(key: &[u8], bytes: &[u8]) -> Result<Entry, EngineError> {
         expired,
         cseq,
         revoked,
+        delivered,
     })
 }
 

@@ -1,6 +1,5 @@
 //! Groups, as the commits see them: who is told of a change, who counts, and what a crash leaves.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +13,7 @@ use yizhan::store::ledger::{Committed, Ledger, News, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::{Batch, Engine, EngineError, record};
 
-use super::desk::{ALICE, BOB, CAROL, POLICY, ROOMY, START, ack, id, send, table_of};
+use super::desk::{ALICE, BOB, CAROL, ROOMY, START, ack, id, send};
 use super::house::Memory;
 
 type Desk = super::desk::Desk<Memory>;
@@ -135,6 +134,13 @@ fn counts(done: &Committed) -> Vec<(String, u64)> {
         _ => None,
     });
     counts.collect()
+}
+
+/// The counts that are told when somebody takes a message.
+fn told(desk: &mut Desk, uid: Uid, name: &str) -> Vec<u64> {
+    let counts = counts(&takes(desk, uid, name)).into_iter();
+    let of = counts.filter(|(id, _)| id == name);
+    of.map(|(_, count)| count).collect()
 }
 
 /// The row that tells of this message.
@@ -277,7 +283,6 @@ fn a_group_that_was_dissolved_is_left_by_everybody_and_counts_for_nobody() {
 
 #[test]
 fn a_crash_leaves_no_group_that_its_last_member_has_ended_and_not_left() {
-    let mut cuts = 0;
     for before in 0..120 {
         let story = || {
             let engine = Arc::new(MemoryEngine::new());
@@ -305,14 +310,197 @@ fn a_crash_leaves_no_group_that_its_last_member_has_ended_and_not_left() {
                 record::decode(&key, &engine.get(&key).unwrap().unwrap()).unwrap();
             let is_over = chat.group().unwrap().dissolved;
             assert_ne!(is_over, is_listed(&*engine, ALICE, gid), "{before}, {kept}");
-            cuts += usize::from(kept < batches && is_over);
         }
     }
-    assert!(cuts > 0 || batch_max() > 1000, "no crash came close to it");
 }
 
-fn batch_max() -> usize {
-    MemoryEngine::new().batch_max()
+// ---- how much is kept of who has what ----
+
+#[test]
+fn what_a_member_has_stays_whole_whoever_writes() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &[BOB]);
+    for uid in [ALICE, BOB] {
+        desk.comes(uid, "phone");
+    }
+    for n in 0..20 {
+        said(&mut desk, ALICE, gid, &format!("a{n}"));
+        said(&mut desk, BOB, gid, &format!("b{n}"));
+        let rename = Order::Update {
+            name: Some(format!("g{n}").into()),
+            joining: None,
+            muted: None,
+        };
+        desk.ask(order(ALICE, gid, rename));
+        for uid in [ALICE, BOB] {
+            takes_all(&mut desk, uid);
+        }
+    }
+    for uid in [ALICE, BOB] {
+        let got = member(&*desk.engine(), gid, uid).unwrap().got;
+        assert_eq!(got.iter().count(), 1, "{got:?}");
+    }
+    assert_eq!(state(&mut desk, ALICE, gid, "a7"), (State::Delivered, 1));
+    assert_eq!(state(&mut desk, BOB, gid, "b7"), (State::Delivered, 1));
+}
+
+#[test]
+fn a_member_who_takes_every_other_message_is_remembered_within_bounds() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &[BOB]);
+    desk.comes(BOB, "phone");
+    for n in 0..700 {
+        said(&mut desk, ALICE, gid, &format!("m{n}"));
+        if n % 2 == 0 {
+            takes(&mut desk, BOB, &format!("m{n}"));
+        }
+    }
+    let got = member(&*desk.engine(), gid, BOB).unwrap().got;
+    assert_eq!(got.iter().count(), 256);
+    // What lies between two places that are had may count as had, and the state goes by what was taken.
+    assert_eq!(state(&mut desk, ALICE, gid, "m1"), (State::Accepted, 0));
+    assert_eq!(state(&mut desk, ALICE, gid, "m699"), (State::Accepted, 0));
+    for name in ["m0", "m400", "m698"] {
+        assert_eq!(state(&mut desk, ALICE, gid, name), (State::Delivered, 1));
+    }
+}
+
+// ---- how many have a message ----
+
+#[test]
+fn a_count_goes_with_those_who_leave_and_the_state_stays() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &[BOB, CAROL]);
+    for uid in [BOB, CAROL] {
+        desk.comes(uid, "phone");
+    }
+    said(&mut desk, ALICE, gid, "both");
+    said(&mut desk, ALICE, gid, "bobs");
+    takes(&mut desk, BOB, "both");
+    assert_eq!(told(&mut desk, CAROL, "both"), [2]);
+    takes(&mut desk, BOB, "bobs");
+    desk.ask(order(BOB, gid, Order::Leave));
+    for _ in ["before a restart", "after it"] {
+        let states = ["both", "bobs"].map(|name| state(&mut desk, ALICE, gid, name));
+        assert_eq!(states, [(State::Delivered, 1), (State::Delivered, 0)]);
+        desk.restart();
+    }
+    desk.now += ROOMY.ttl_ms;
+    desk.sweep();
+    assert_eq!(state(&mut desk, ALICE, gid, "bobs"), (State::Delivered, 0));
+    // Who comes again has what they take from then on.
+    desk.ask(order(ALICE, gid, Order::Invite(vec![BOB])));
+    said(&mut desk, ALICE, gid, "again");
+    assert_eq!(told(&mut desk, BOB, "again"), [1]);
+    desk.restart();
+    assert_eq!(state(&mut desk, ALICE, gid, "again"), (State::Delivered, 1));
+}
+
+#[test]
+fn an_old_message_of_a_large_group_is_counted_when_it_is_asked_for() {
+    let mut desk = Desk::open(ROOMY);
+    let mut members = crowd(FEW);
+    members.extend([BOB, CAROL]);
+    let gid = found(&mut desk, ALICE, "g", &members);
+    for uid in [BOB, CAROL] {
+        desk.comes(uid, "phone");
+    }
+    for n in 0..1100 {
+        said(&mut desk, ALICE, gid, &format!("m{n}"));
+    }
+    desk.fan_out();
+    assert_eq!(state(&mut desk, ALICE, gid, "m3"), (State::Accepted, 0));
+    assert_eq!(told(&mut desk, BOB, "m3"), [0; 0]);
+    assert_eq!(state(&mut desk, ALICE, gid, "m3"), (State::Delivered, 1));
+    desk.restart();
+    assert_eq!(told(&mut desk, CAROL, "m3"), [0; 0]);
+    assert_eq!(state(&mut desk, ALICE, gid, "m3"), (State::Delivered, 2));
+    assert_eq!(told(&mut desk, BOB, "m1000"), [1]);
+    desk.restart();
+    assert_eq!(told(&mut desk, CAROL, "m1000"), [2]);
+    let repeat = said(&mut desk, ALICE, gid, "m3");
+    let told = (repeat.repeat, repeat.state, repeat.count);
+    assert_eq!(told, (true, State::Delivered, 2));
+}
+
+#[test]
+fn of_a_small_group_every_count_is_told_however_old_the_message_is() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &[BOB, CAROL]);
+    for uid in [BOB, CAROL] {
+        desk.comes(uid, "phone");
+    }
+    for n in 0..1100 {
+        said(&mut desk, ALICE, gid, &format!("m{n}"));
+    }
+    assert_eq!(told(&mut desk, BOB, "m3"), [1]);
+    desk.restart();
+    assert_eq!(told(&mut desk, CAROL, "m3"), [2]);
+}
+
+#[test]
+fn questions_for_old_messages_of_groups_take_a_commit_no_longer_than_others() {
+    let mut desk = Desk::open(ROOMY);
+    let gid = found(&mut desk, ALICE, "g", &crowd(500));
+    let reader = crowd(1)[0];
+    desk.comes(reader, "phone");
+    said(&mut desk, ALICE, gid, "old");
+    desk.fan_out();
+    takes(&mut desk, reader, "old");
+    for n in 0..1100 {
+        said(&mut desk, ALICE, gid, &format!("m{n}"));
+    }
+    desk.fan_out();
+    let questions = vec![status(ALICE, gid, "old"); 1024];
+    let answers = desk.commit(&questions).answers;
+    let answered = answers.iter().filter(|answer| match answer {
+        Answer::Status(states) => {
+            assert_eq!((states[0].1, states[0].2), (State::Delivered, 1));
+            true
+        }
+        Answer::Refused(Refusal::Busy) => false,
+        answer => panic!("{answer:?}"),
+    });
+    let answered = answered.count();
+    assert!((100..1000).contains(&answered), "{answered} were answered");
+    // Nobody is refused for long.
+    assert_eq!(state(&mut desk, ALICE, gid, "old"), (State::Delivered, 1));
+}
+
+#[test]
+fn a_message_that_nobody_took_in_time_is_expired_whenever_the_server_dies() {
+    let story = || {
+        let engine = Arc::new(MemoryEngine::new());
+        prepare(&*engine).unwrap();
+        let mut ledger = Ledger::new(engine.clone(), ROOMY);
+        let group = founding(ALICE, "g", &[BOB]);
+        let Answer::Group(group) = ledger.commit(START, [&group]).unwrap().answers.remove(0) else {
+            panic!("no group");
+        };
+        let gid = group.gid;
+        let message = says(ALICE, gid, "m1", Some(START + 100));
+        ledger.commit(START, [&message]).unwrap();
+        engine.flush().unwrap();
+        // The members have to be read anew.
+        let mut ledger = Ledger::new(engine.clone(), ROOMY);
+        ledger.commit(START + 100, [&Op::Sweep]).unwrap();
+        (engine, gid)
+    };
+    let batches = story().0.unflushed();
+    assert!(batches > 0);
+    for kept in 0..=batches {
+        let (engine, gid) = story();
+        engine.crash(kept);
+        let mut ledger = Ledger::new(engine.clone(), ROOMY);
+        let question = status(ALICE, gid, "m1");
+        let done = ledger
+            .commit(START + 100, [&Op::Sweep, &question])
+            .unwrap();
+        let Answer::Status(states) = &done.answers[1] else {
+            panic!("{:?}", done.answers);
+        };
+        assert_eq!((states[0].1, states[0].2), (State::Expired, 0), "{kept}");
+    }
 }
 
 // ---- how many groups somebody is in ----

@@ -131,7 +131,8 @@ impl Book {
                 }
                 // It may have been taken back later in the same batch.
                 State::Accepted => true,
-                State::Delivered => count > 0,
+                // Whoever had it may have left since, and counts no more.
+                State::Delivered => most > 0,
                 State::Expired => {
                     said.message.is_over(now)
                         || is_expired(said.message.server_ts, now, self.policy.ttl_ms)

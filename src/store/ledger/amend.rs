@@ -243,7 +243,7 @@ impl Ledger {
                     self.expire(reader, entry.seq, row)?;
                 }
             }
-            Chat::Group(gid) if self.count_of(gid, cseq)? > 0 => {}
+            Chat::Group(_) if entry.delivered => {}
             Chat::Group(_) => {
                 self.done.tally.expired += 1;
                 let expired = Entry {

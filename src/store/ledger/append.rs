@@ -22,7 +22,7 @@ impl Ledger {
             Verdict::New if !self.takes_new => return Ok(Answer::Refused(Refusal::NearlyFull)),
             Verdict::New => {}
             Verdict::Conflict => return Ok(Answer::Refused(Refusal::Conflict)),
-            Verdict::Repeat(entry) => return self.repeated(now, draft.to, &entry),
+            Verdict::Repeat(entry) => return self.repeated(now, append.from, draft.to, &entry),
         }
         if draft.expires_at.is_some_and(|at| at <= now) {
             return Ok(Answer::Refused(Refusal::Senseless(
@@ -39,8 +39,18 @@ impl Ledger {
         })
     }
 
-    fn repeated(&mut self, now: u64, to: Chat, entry: &Entry) -> Result<Answer, EngineError> {
-        let (state, count) = self.state_of(now, to, entry)?;
+    fn repeated(
+        &mut self,
+        now: u64,
+        from: Uid,
+        to: Chat,
+        entry: &Entry,
+    ) -> Result<Answer, EngineError> {
+        let Some(counts) = self.counts_of(from, [(to, entry)])? else {
+            return Ok(Answer::Refused(Refusal::Busy));
+        };
+        let state = self.state_of(now, to, entry)?;
+        let count = counts.of(to, entry);
         if let (State::Accepted, Chat::User(uid)) = (state, to) {
             // A commit whose answer was an error may have written the row and told nobody.
             let head = self.inbox(uid)?.head();
@@ -187,9 +197,10 @@ impl Ledger {
             place.wrote(message.cseq);
         }
         if let Chat::Group(gid) = message.to {
-            self.member_mut(gid, message.from)?
-                .place
-                .wrote(message.cseq);
+            let author = self.member_mut(gid, message.from)?;
+            author.place.wrote(message.cseq);
+            self.roster(gid)?.append(message.cseq);
+            self.takes_in_group(gid, message.from, message.cseq);
         }
         let value = record::encode_long(&message, message.payload.len())?;
         self.batch

@@ -13,7 +13,7 @@ use crate::message::{Answer, Message, Refusal};
 
 use super::fanout::Task;
 use super::lists::A_PAIR;
-use super::{Batch, EngineError, Ledger, record};
+use super::{Batch, EngineError, Ledger, intact, record};
 
 /// Conversations, pairs and relations kept in memory between commits, of each.
 const CACHED: usize = 50_000;
@@ -28,6 +28,8 @@ pub(super) struct Book {
     pairs: HashMap<(Uid, Uid), Cid, RandomState>,
     pub(super) rosters: HashMap<Cid, Roster, RandomState>,
     dirty_members: HashSet<(Cid, Uid), RandomState>,
+    /// How often members were asked for.
+    asked: u64,
     pub(super) relations: HashMap<(Uid, Uid), Relation, RandomState>,
     /// What the ids of notices are made with; none until it is asked for.
     pub(super) notice_key: Option<[u8; 16]>,
@@ -39,11 +41,45 @@ pub(super) struct Book {
     pub(super) tasks: HashMap<Cid, VecDeque<(u64, Task)>, RandomState>,
 }
 
+/// Lets go of those that were used longest ago, until what is left weighs so much at most; some have to stay.
+fn evict(
+    rosters: &mut HashMap<Cid, Roster, RandomState>,
+    most: usize,
+    stays: impl Fn(&Cid) -> bool,
+) {
+    let mut weight: usize = rosters.values().map(Roster::weight).sum();
+    if weight <= most {
+        return;
+    }
+    let mut order: Vec<(u64, Cid)> = rosters.iter().map(|(gid, r)| (r.used, *gid)).collect();
+    order.sort_unstable();
+    for (_, gid) in order {
+        if weight <= most {
+            break;
+        }
+        if !stays(&gid) {
+            weight -= rosters.remove(&gid).map_or(0, |roster| roster.weight());
+        }
+    }
+}
+
 /// The members of a group, and how many have its latest messages.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     pub(super) members: BTreeMap<Uid, Member>,
-    pub(super) counts: BTreeMap<Seq, u64>,
+    /// The last place of the group.
+    pub(super) head: Seq,
+    /// Of every place that is one of the latest, authors among those who have it; none until that is wanted.
+    pub(super) counts: Option<BTreeMap<Seq, u64>>,
+    /// When it was asked for last, in the order of what was asked for.
+    used: u64,
+}
+
+impl Roster {
+    /// What it takes of memory, in members.
+    fn weight(&self) -> usize {
+        self.members.len() + self.counts.as_ref().map_or(0, BTreeMap::len) / 8
+    }
 }
 
 impl Book {
@@ -81,16 +117,9 @@ impl Book {
         if self.relations.len() > CACHED {
             self.relations.clear();
         }
-        let members: usize = self.rosters.values().map(|r| r.members.len()).sum();
-        if members > CACHED_MEMBERS {
-            let tasks = &self.tasks;
-            self.rosters.retain(|gid, _| tasks.contains_key(gid));
-        }
-    }
-
-    /// A member who is known.
-    pub(super) fn member(&mut self, gid: Cid, uid: Uid) -> Option<&mut Member> {
-        self.rosters.get_mut(&gid)?.members.get_mut(&uid)
+        evict(&mut self.rosters, CACHED_MEMBERS, |gid| {
+            self.tasks.contains_key(gid)
+        });
     }
 
     pub(super) fn dirty_member(&mut self, gid: Cid, uid: Uid) {
@@ -236,9 +265,14 @@ impl Ledger {
             if let Some(error) = failed {
                 return Err(error);
             }
+            let head = self.conversation(gid).map(|found| found.map(|c| c.head()));
+            roster.head = intact(head)?.flatten().unwrap_or(0);
             self.book.rosters.insert(gid, roster);
         }
-        Ok(self.book.rosters.entry(gid).or_default())
+        self.book.asked += 1;
+        let roster = self.book.rosters.entry(gid).or_default();
+        roster.used = self.book.asked;
+        Ok(roster)
     }
 
     /// A member of a group, or what whoever is none is told, whether or not there is such a group.
@@ -285,4 +319,35 @@ impl Ledger {
 
 fn is_missing(cid: Cid) -> EngineError {
     EngineError::Damaged(format!("conversation {cid} is named and not there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::group::Role;
+
+    #[test]
+    fn the_members_that_were_asked_for_last_stay_in_memory() {
+        let mut rosters: HashMap<Cid, Roster, RandomState> = HashMap::default();
+        for (gid, used) in [(1, 5), (2, 3), (3, 9), (4, 1)] {
+            let roster = rosters.entry(Cid(gid)).or_default();
+            roster.used = used;
+            for uid in 0..10 {
+                let member = Member::new(Role::Member, 0, 1);
+                roster.members.insert(Uid(uid), member);
+            }
+        }
+        let left = |rosters: &HashMap<Cid, Roster, RandomState>| {
+            let mut left: Vec<u64> = rosters.keys().map(|Cid(gid)| *gid).collect();
+            left.sort_unstable();
+            left
+        };
+        evict(&mut rosters, 40, |_| false);
+        assert_eq!(left(&rosters), [1, 2, 3, 4]);
+        // Something is on its way in the one that was asked for longest ago.
+        evict(&mut rosters, 35, |gid| *gid == Cid(4));
+        assert_eq!(left(&rosters), [1, 3, 4]);
+        evict(&mut rosters, 10, |_| false);
+        assert_eq!(left(&rosters), [3]);
+    }
 }

@@ -37,7 +37,11 @@ impl Ledger {
             News::Counted(counted) => {
                 let key = record::dedupe_key(Chat::Group(counted.gid), counted.sender, &counted.id);
                 match self.entry(&key)? {
-                    Some(entry) => self.count_of(counted.gid, entry.cseq)? >= counted.count,
+                    Some(entry) => {
+                        self.roster(counted.gid)?;
+                        let count = self.count_at_hand(counted.gid, counted.sender, entry.cseq);
+                        count.is_some_and(|count| count >= counted.count)
+                    }
                     None => false,
                 }
             }

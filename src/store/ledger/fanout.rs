@@ -11,17 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Cid, Did, MsgId, Seq, Uid};
 use crate::machine::group::Member;
 use crate::message::hook::Reason;
-use crate::message::{Counted, Fate};
+use crate::message::Fate;
 
 use super::rows::Told;
-use super::{EngineError, Ledger, PER_MESSAGE, RowRef, Sort, intact, record};
+use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, Sort, intact, record};
 
 /// Members whose rows come with the message itself.
 const AT_ONCE: usize = 64;
 /// Members of whom one step takes care.
 const STEP: usize = 256;
-/// Messages of a group whose receivers are counted in memory.
-const COUNTED: usize = 1024;
 
 /// Something on its way to the members of a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -330,60 +328,5 @@ impl Ledger {
             self.book.dirty_member(gid, uid);
         }
         Ok(())
-    }
-
-    /// A device of a member has a message of the group. The caller has read the roster, and made room for a write.
-    pub(super) fn got(
-        &mut self,
-        now: u64,
-        reader: Uid,
-        gid: Cid,
-        cseq: Seq,
-        row: &RowRef,
-    ) -> Result<(), EngineError> {
-        if reader == row.from {
-            return Ok(());
-        }
-        let Some(member) = self.book.member(gid, reader) else {
-            // They have left since, and the others go by the members there are.
-            return Ok(());
-        };
-        // Of an earlier membership: whoever has left does not count.
-        if member.got.contains(cseq) || !member.is_owed(cseq) {
-            return Ok(());
-        }
-        let before = self.count_of(gid, cseq)?;
-        let Some(member) = self.book.member(gid, reader) else {
-            return Ok(());
-        };
-        member.got.insert(cseq, cseq);
-        self.book.dirty_member(gid, reader);
-        let count = before + 1;
-        self.roster(gid)?.counts.insert(cseq, count);
-        let counted = Counted {
-            sender: row.from,
-            id: row.id.clone(),
-            gid,
-            count,
-            server_ts: now,
-        };
-        // Of one commit, the last count is all that its sender needs.
-        self.counted_news.insert((gid, cseq), counted);
-        Ok(())
-    }
-
-    /// How many members have a message of a group.
-    pub(super) fn count_of(&mut self, gid: Cid, cseq: Seq) -> Result<u64, EngineError> {
-        let roster = self.roster(gid)?;
-        if let Some(count) = roster.counts.get(&cseq) {
-            return Ok(*count);
-        }
-        let members = roster.members.values();
-        let count = members.filter(|member| member.got.contains(cseq)).count() as u64;
-        roster.counts.insert(cseq, count);
-        if roster.counts.len() > COUNTED {
-            roster.counts.pop_first();
-        }
-        Ok(count)
     }
 }

@@ -344,6 +344,7 @@ impl Ledger {
     /// Ends a membership behind that place; the caller has made room.
     fn leave(&mut self, gid: Cid, uid: Uid, last: Seq) -> Result<(), EngineError> {
         self.member_mut(gid, uid)?.last = Some(last);
+        self.roster(gid)?.forget(uid);
         self.batch.delete(record::list_key(uid, gid));
         self.batch.delete(record::joined_key(uid, gid));
         if let Some(group) = self.conversation_mut(gid)?.group_mut() {
