@@ -133,15 +133,17 @@ pub struct Ledger {
     batch: Batch,
     swept: BTreeMap<u8, Vec<u8>>,
     sweeps: u64,
+    /// When the rows of a full inbox were looked at, Unix milliseconds, and from where to look on.
+    relieved: HashMap<Uid, (u64, Seq), RandomState>,
     takes_new: bool,
     /// Conversations, members and relations in memory.
     book: Book,
     /// How many members have messages of groups, as the batch at hand has changed it.
     counted_news: BTreeMap<(Cid, Seq), Counted>,
-    /// Whom to tell what happens, if anybody.
-    hooks: Option<Hooks>,
     /// Members that the commit at hand has looked at to count who has an older message.
     looked_at: usize,
+    /// Whom to tell what happens, if anybody.
+    hooks: Option<Hooks>,
     events: hooks::Queue,
     /// Whose access the batch at hand has changed, and into what.
     restricted: BTreeMap<Uid, Access>,
@@ -165,13 +167,14 @@ impl Ledger {
             batch: Batch::default(),
             swept: BTreeMap::new(),
             sweeps: 0,
+            relieved: HashMap::default(),
             takes_new: true,
             book: Book::default(),
             counted_news: BTreeMap::new(),
+            looked_at: 0,
             hooks: None,
             events: hooks::Queue::default(),
             restricted: BTreeMap::new(),
-            looked_at: 0,
             litter: Vec::new(),
             done: Committed::default(),
             rows: None,
@@ -372,13 +375,13 @@ impl Ledger {
                         self.make_room(2)?;
                         self.got(now, reader, gid, cseq, &row)?;
                     }
-                    _ => {}
-                }
-            }
                     (Sort::Notice, Body::Chat(cid, cseq)) => {
                         self.make_room(1)?;
                         self.takes_in_group(cid, reader, cseq);
                     }
+                    _ => {}
+                }
+            }
         }
         Ok(Answer::Acked(Acked {
             fresh: done.fresh.len(),

@@ -1,5 +1,6 @@
 //! Groups, as the commits see them: who is told of a change, who counts, and what a crash leaves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +14,7 @@ use yizhan::store::ledger::{Committed, Ledger, News, People, Policy, prepare};
 use yizhan::store::memory::MemoryEngine;
 use yizhan::store::{Batch, Engine, EngineError, record};
 
-use super::desk::{ALICE, BOB, CAROL, ROOMY, START, ack, id, send};
+use super::desk::{ALICE, BOB, CAROL, POLICY, ROOMY, START, ack, id, send, table_of};
 use super::house::Memory;
 
 type Desk = super::desk::Desk<Memory>;
@@ -593,4 +594,41 @@ fn an_invitation_looks_at_nobodys_conversations_but_groups() {
     assert_eq!(invited.added, [BOB]);
     let seen = engine.seen.load(Ordering::Relaxed);
     assert!(seen < 50, "{seen} entries were looked at");
+}
+
+// ---- a full inbox ----
+
+#[test]
+fn rows_that_tell_of_nothing_make_room_in_a_full_inbox() {
+    let mut desk = Desk::open(POLICY);
+    desk.comes(BOB, "phone");
+    let gid = found(&mut desk, ALICE, "g", &[BOB]);
+    takes_all(&mut desk, BOB);
+    for n in 0..4 {
+        let at = Some(START + 100);
+        let accepted = desk.ask(says(ALICE, gid, &format!("over{n}"), at));
+        assert!(matches!(accepted, Answer::Accepted(_)));
+    }
+    for n in 0..3 {
+        said(&mut desk, ALICE, gid, &format!("taken{n}"));
+        desk.ask(edit(ALICE, gid, &format!("taken{n}")));
+    }
+    assert_eq!(desk.refuses(CAROL, BOB, "m1", "hello"), Refusal::InboxFull);
+    for n in 0..3 {
+        desk.ask(revocation(ALICE, gid, &format!("taken{n}")));
+    }
+    desk.now += 1000;
+    desk.sweep();
+    let table = table_of(&*desk.engine(), record::INBOX).len();
+    assert_eq!(table, 14, "they wait for a device to look at them");
+    let mut accepted = BTreeMap::new();
+    for n in 2..12 {
+        let name = format!("m{n}");
+        let answer = desk.ask(send(CAROL, BOB, &name, "hello"));
+        accepted.insert(n, matches!(answer, Answer::Accepted(_)));
+    }
+    // Three revocations are left, and seven messages.
+    assert_eq!(accepted.values().filter(|is_in| **is_in).count(), 7);
+    assert!(accepted[&2] && accepted[&8] && !accepted[&9]);
+    assert_eq!(changes(&desk, BOB).len(), 3);
 }

@@ -169,11 +169,12 @@ impl Turn<'_> {
             let said = self.annals.at(row.place);
             let is_gone = said.is_some_and(|said| said.message.is_gone());
             let is_told = row.sort == Sort::Revoke;
-            // Of a user's own inbox they are taken out at once; elsewhere a device has to say that it has seen it.
-            row.stored
-                && is_gone
-                && !is_told
-                && (row.sort == Sort::C2c || self.asked.buried.contains(**seq))
+            // Of a user's own inbox they are taken out at once; elsewhere a device has to say that it has seen it, or
+            // somebody needs the room.
+            let may_go = row.sort == Sort::C2c
+                || self.asked.buried.contains(**seq)
+                || !self.asked.appends.is_empty();
+            row.stored && is_gone && !is_told && may_go
         });
         rows.map(|(seq, _)| *seq).collect()
     }

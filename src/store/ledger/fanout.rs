@@ -14,7 +14,7 @@ use crate::message::hook::Reason;
 use crate::message::Fate;
 
 use super::rows::Told;
-use super::{EngineError, Ledger, News, PER_MESSAGE, RowRef, Sort, intact, record};
+use super::{EngineError, Ledger, News, PER_MESSAGE, Sort, intact, record};
 
 /// Members whose rows come with the message itself.
 const AT_ONCE: usize = 64;

@@ -14,6 +14,10 @@ const SWEEP_STEP: usize = 512;
 const SWEEP_SELDOM: u64 = 40;
 /// Rows that one sweep expires, and inboxes that it looks into for them.
 const SWEEP_ROWS: usize = 512;
+/// Time between two looks at the rows of a full inbox, milliseconds.
+const RELIEVED_MS: u64 = 1000;
+/// Full inboxes of which it is remembered when they were looked at.
+const RELIEVED: usize = 10_000;
 /// Messages that one sweep ends because their own time is over.
 const SWEEP_OVER: usize = 256;
 /// Inboxes that one sweep looks at.
@@ -133,11 +137,37 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes what is due out of a full inbox, so that it does not have to wait for the sweep.
+    /// Takes what is due out of a full inbox, so that it does not have to wait for the sweep, and what tells of nothing any
+    /// more. For that some of its rows are looked at, one part after the other and not too often: they may all be good.
     pub(super) fn relieve(&mut self, uid: Uid, now: u64) -> Result<(), EngineError> {
         let mut due = self.due(&record::row_key(uid, 0), now, SWEEP_ROWS)?;
         due.rows.retain(|(of, _)| *of == uid);
-        self.expire_all(due.rows)
+        self.expire_all(due.rows)?;
+        let bounds = self.policy.bounds;
+        let looked = self.relieved.get(&uid).copied();
+        let is_soon = looked.is_some_and(|(at, _)| now < at.saturating_add(RELIEVED_MS));
+        if is_soon || !self.inbox(uid)?.is_full(&bounds) {
+            return Ok(());
+        }
+        let from = looked.map_or(0, |(_, next)| next);
+        // The scan does not see the batch at hand.
+        self.apply()?;
+        let rows = super::look::rows_of(&*self.engine, uid, from, SWEEP_ROWS)?;
+        let next = match rows.last() {
+            Some((last, _)) if rows.len() == SWEEP_ROWS => last + 1,
+            _ => 0,
+        };
+        if self.relieved.len() >= RELIEVED {
+            self.relieved.clear();
+        }
+        self.relieved.insert(uid, (now, next));
+        let mut gone = Vec::new();
+        for (seq, row) in rows {
+            if row.is_expired(now, self.policy.ttl_ms) || !self.is_told(now, &row)? {
+                gone.push((uid, seq));
+            }
+        }
+        self.expire_all(gone)
     }
 
     /// The rows that are due in the first inbox from `start` on. It stands in the order of time: behind a row that is
