@@ -121,6 +121,7 @@ fn judge(criterion: &mut Criterion) {
         digest: 1,
         server_ts: NOW,
         expired: false,
+        delivered: false,
         cseq: 7,
         revoked: false,
     };

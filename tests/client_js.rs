@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use support::{BOB, Client, SEED, Server, User, text_payload};
+use support::{BOB, Client, Server, User, text_payload};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,

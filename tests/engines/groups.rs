@@ -69,10 +69,7 @@ fn said(desk: &mut Desk, from: Uid, gid: Cid, name: &str) -> Accepted {
 
 fn amendment(by: Uid, gid: Cid, amendment: Amendment) -> Op {
     Op::Amend {
-        by: By {
-            uid: by,
-            did: None,
-        },
+        by: By { uid: by, did: None },
         chat: Chat::Group(gid),
         amendment,
     }
@@ -195,11 +192,7 @@ fn whoever_joins_is_told_of_no_change_to_what_was_said_before() {
     }
     let own = |name: &str, what| (name.to_string(), what);
     assert_eq!(changes(&desk, CAROL), [own("m3", "edit")]);
-    let all = [
-        own("m1", "edit"),
-        own("m2", "revoke"),
-        own("m3", "edit"),
-    ];
+    let all = [own("m1", "edit"), own("m2", "revoke"), own("m3", "edit")];
     assert_eq!(changes(&desk, BOB), all);
 }
 
@@ -494,9 +487,7 @@ fn a_message_that_nobody_took_in_time_is_expired_whenever_the_server_dies() {
         engine.crash(kept);
         let mut ledger = Ledger::new(engine.clone(), ROOMY);
         let question = status(ALICE, gid, "m1");
-        let done = ledger
-            .commit(START + 100, [&Op::Sweep, &question])
-            .unwrap();
+        let done = ledger.commit(START + 100, [&Op::Sweep, &question]).unwrap();
         let Answer::Status(states) = &done.answers[1] else {
             panic!("{:?}", done.answers);
         };
@@ -569,6 +560,14 @@ impl Engine for Counting {
 
     fn reopen(&self) -> Result<(), EngineError> {
         self.engine.reopen()
+    }
+
+    fn forgets_dedupe(&self) -> bool {
+        self.engine.forgets_dedupe()
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.engine.keeps_history()
     }
 }
 

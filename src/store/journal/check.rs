@@ -256,6 +256,9 @@ fn wrong_with(key: &[u8], value: &[u8]) -> Option<String> {
             return unlike(key, record::numbers(key).is_some() && value.len() == 1);
         }
         // All that they say is in their keys.
+        Some(&record::JOINED) => {
+            return unlike(key, record::numbers(key).is_some() && value.is_empty());
+        }
         Some(&record::EXPIRY | &record::PARKING) => {
             return unlike(key, record::expiry_of(key).is_some() && value.is_empty());
         }

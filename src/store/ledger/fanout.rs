@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Cid, Did, MsgId, Seq, Uid};
 use crate::machine::group::Member;
-use crate::message::hook::Reason;
 use crate::message::Fate;
+use crate::message::hook::Reason;
 
 use super::rows::Told;
-use super::{EngineError, Ledger, News, PER_MESSAGE, Sort, intact, record};
+use super::{EngineError, Ledger, PER_MESSAGE, Sort, intact, record};
 
 /// Members whose rows come with the message itself.
 const AT_ONCE: usize = 64;

@@ -59,7 +59,11 @@ impl Roster {
         }
         let closed = member.take(cseq);
         for (first, last) in closed.into_iter().chain([(cseq, cseq)]) {
-            for (_, count) in self.counts.iter_mut().flat_map(|c| c.range_mut(first..=last)) {
+            for (_, count) in self
+                .counts
+                .iter_mut()
+                .flat_map(|c| c.range_mut(first..=last))
+            {
                 *count += 1;
             }
         }
@@ -163,7 +167,9 @@ impl Ledger {
 
     /// Whether a conversation is a group; one that cannot be read is none.
     pub(super) fn is_group(&mut self, cid: Cid) -> Result<bool, EngineError> {
-        let found = self.conversation(cid).map(|found| found.is_some_and(|c| c.group().is_some()));
+        let found = self
+            .conversation(cid)
+            .map(|found| found.is_some_and(|c| c.group().is_some()));
         Ok(intact(found)?.unwrap_or(false))
     }
 
