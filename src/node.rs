@@ -82,9 +82,9 @@ const RETRY_MS: u64 = 1000;
 /// How long a failed read waits.
 const READ_RETRY_MS: u64 = 200;
 /// Rows of one page at most.
-const PAGE_MAX: usize = 100;
+pub const PAGE_MAX: usize = 100;
 /// Messages of one status question at most.
-const STATUS_MAX: usize = 256;
+pub const STATUS_MAX: usize = 256;
 /// What the frame around a page takes, bytes.
 const PAGE_FRAME: usize = 256;
 /// The directory of the lives of messages, in `store.path`.
