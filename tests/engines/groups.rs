@@ -257,8 +257,8 @@ fn a_group_that_was_dissolved_is_left_by_everybody_and_counts_for_nobody() {
             let gid = found(&mut desk, CAROL, name, &[BOB]);
             assert!(is_in(&desk, gid, BOB));
         }
-        let full = found(&mut desk, CAROL, "g6", &[]);
-        let invited = desk.ask(order(CAROL, full, Order::Invite(vec![BOB])));
+        let full = found(&mut desk, Uid(7), "g6", &[]);
+        let invited = desk.ask(order(Uid(7), full, Order::Invite(vec![BOB])));
         assert!(!is_in(&desk, full, BOB), "{invited:?}");
 
         let gid = gids[0];

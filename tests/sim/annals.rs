@@ -79,6 +79,15 @@ impl Talk {
         times.any(|(first, last)| *first <= cseq && last.is_none_or(|last| cseq < last))
     }
 
+    /// Whether a user takes part from that place on, and still does behind a later one.
+    pub fn stays_from(&self, uid: Uid, cseq: Seq, head: Seq) -> bool {
+        if self.two.is_some() {
+            return self.has(uid, cseq);
+        }
+        let mut times = self.members.get(&uid).into_iter().flatten();
+        times.any(|(first, last)| *first <= cseq && last.is_none_or(|last| head < last))
+    }
+
     /// Since which place a user takes part, if they do now.
     pub fn since(&self, uid: Uid) -> Option<Seq> {
         if self.two.is_some() {

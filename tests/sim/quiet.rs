@@ -79,9 +79,9 @@ impl World {
             let Some(heads) = said.revoked else {
                 continue;
             };
-            let stays = |head: Seq| talk.stays(uid, head.max(1));
-            let all = (heads.0..=heads.1).all(stays);
-            if all && message.from != uid && !is_told(1) && !unseen {
+            // Whoever has come later, or again, need not hear of it.
+            let has_it = talk.stays_from(uid, *cseq, heads.1);
+            if has_it && message.from != uid && !is_told(1) && !unseen {
                 return lost("that it was taken back");
             }
         }
