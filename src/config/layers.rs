@@ -215,8 +215,7 @@ fn typed(defaults: &Table, path: &str, raw: &str, origin: &str) -> Result<Table,
 
 fn same_type(default: &Value, value: &Value) -> bool {
     match (default, value) {
-        // A list whose default is empty is one of texts.
-        (Value::Array(default), Value::Array(items)) => match default.is_empty() {
+        (Value::Array(default), Value::Array(items)) => match is_of_texts(default) {
             true => items.iter().all(Value::is_str),
             false => items.iter().all(Value::is_integer),
         },
@@ -224,10 +223,15 @@ fn same_type(default: &Value, value: &Value) -> bool {
     }
 }
 
+/// Whether a list of which this is the default is one of texts, as it is if nothing is in it.
+fn is_of_texts(default: &[Value]) -> bool {
+    default.first().is_none_or(Value::is_str)
+}
+
 fn type_name(default: &Value) -> &'static str {
     match default {
         Value::Integer(_) => "a whole number",
-        Value::Array(items) if items.is_empty() => {
+        Value::Array(items) if is_of_texts(items) => {
             "a list of texts in quotes such as [\"a\", \"b\"]"
         }
         Value::Array(_) => "a list of whole numbers such as [0, 1500]",
@@ -306,6 +310,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::Engine;
+    use super::super::webhook::EventKind;
     use super::*;
 
     #[test]
@@ -340,6 +345,7 @@ mod tests {
                 ("yizhan__Auth__JWT_key", "12345"),
                 ("YIZHAN__DELIVERY__SCHEDULE_MS", "[0,1500]"),
                 ("YIZHAN__LISTEN__CORS_ORIGINS", "[\"https://a.example\"]"),
+                ("YIZHAN__WEBHOOK__EVENTS", "[\"parked\"]"),
                 ("YIZHAN_LOG", "debug"),
                 ("PATH", "/bin"),
                 ("é", ""),
@@ -356,6 +362,7 @@ mod tests {
         assert_eq!(settings.auth.jwt_key(), Some("12345"));
         assert_eq!(settings.delivery.schedule_ms, [0, 1500]);
         assert_eq!(settings.listen.cors_origins, ["https://a.example"]);
+        assert_eq!(settings.webhook.events, [EventKind::Parked]);
         assert_eq!(settings.admin.token(), Some("true"));
         assert_eq!(settings.ids.salt, "a = \"b\" # c");
         assert_eq!(settings.listen.max_payload, 1024);
@@ -451,6 +458,8 @@ mod tests {
             "delivery.schedule_ms=[[0]]",
             "listen.cors_origins=https://a.example",
             "listen.cors_origins=[1]",
+            "webhook.events=[parked]",
+            "webhook.events=[1]",
         ] {
             let error = refusal(&[], &[], &[set]);
             assert!(error.contains(" (from --set): must be a"), "{error}");
