@@ -491,14 +491,13 @@ impl Device {
         }
     }
 
-    /// And that it is gone; the last of a user takes the user along.
+    /// And that it is gone.
     fn tell_left(&self) {
         if self.services.tells {
             let (uid, did) = self.machine.name();
-            let has_others = self.services.registry.is_online(uid);
             self.tell(What::Offline {
                 uid: uid.0,
-                did: has_others.then(|| did.as_str().into()),
+                did: Some(did.as_str().into()),
             });
         }
     }

@@ -260,8 +260,7 @@ impl Ledger {
             Op::Forget { uid, did } => self.forget(*uid, did),
             Op::Barrier => self.barrier(),
             Op::Tell(what) => {
-                self.make_room(2)?;
-                self.hook(now, what.clone())?;
+                self.hook_told(now, what.clone())?;
                 Ok(Answer::Done)
             }
             Op::EventsSent(up_to) => {

@@ -218,6 +218,20 @@ impl Ledger {
         )
     }
 
+    /// Something has happened that is in no record of the store.
+    pub(super) fn hook_told(&mut self, at: u64, mut what: What) -> Result<(), EngineError> {
+        // Another device of the user may have come when this one had left, and be told of before it: whether this was the
+        // last is judged in the order in which the receiver hears of both.
+        if let What::Offline { uid, did } = &mut what
+            && let Some(hooks) = &self.hooks
+            && !(hooks.is_online)(Uid(*uid))
+        {
+            *did = None;
+        }
+        self.make_room(2)?;
+        self.hook(at, what)
+    }
+
     /// The receiver has everything up to there, and it goes; what is more than one request can have held goes later.
     pub(super) fn events_sent(&mut self, up_to: u64) -> Result<(), EngineError> {
         let before: u64 = self.load(record::EVENTS_SENT_KEY)?.unwrap_or(0);
