@@ -1,18 +1,25 @@
 //! A receiver on the loopback that answers as it is told to, also badly.
+// Each test binary compiles all of this and uses a part of it.
+#![allow(dead_code)]
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// How long a test waits for what must come.
 pub const SOON: Duration = Duration::from_secs(20);
 /// How often a dripping receiver lets go of a byte.
 const DRIP: Duration = Duration::from_millis(5);
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 128;
 
 /// How one request is answered.
 #[derive(Clone, Debug)]
@@ -64,6 +71,22 @@ impl Request {
         let id = |event: &serde_json::Value| event["id"].as_str().unwrap().to_string();
         events.iter().map(id).collect()
     }
+
+    /// What its receiver finds its signature to be.
+    pub fn signature(&self, secret: &str) -> String {
+        let timestamp = self.header("yizhan-timestamp").as_bytes();
+        let signed = [timestamp, b".", &self.body].concat();
+        format!("v1={}", hmac(secret, &signed))
+    }
+}
+
+/// RFC 2104 by hand, for keys that are not longer than a block.
+pub fn hmac(key: &str, text: &[u8]) -> String {
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key.as_bytes());
+    let inner = Sha256::digest([&block.map(|byte| byte ^ 0x36)[..], text].concat());
+    let outer = Sha256::digest([&block.map(|byte| byte ^ 0x5c)[..], &inner].concat());
+    format!("{outer:x}")
 }
 
 pub struct Receiver {
@@ -71,6 +94,14 @@ pub struct Receiver {
     requests: mpsc::Receiver<Request>,
     script: Arc<Mutex<Script>>,
     connections: Arc<AtomicUsize>,
+    door: Arc<Door>,
+}
+
+/// Where connections come in. While it is closed the address stays taken, and whoever comes is refused.
+struct Door {
+    listener: TcpListener,
+    is_open: Mutex<bool>,
+    opened: Condvar,
 }
 
 struct Script {
@@ -81,7 +112,7 @@ struct Script {
 impl Receiver {
     /// Answers 200 for as long as nothing else is said.
     pub fn start() -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(Script {
             next: VecDeque::new(),
@@ -90,8 +121,15 @@ impl Receiver {
         let connections = Arc::new(AtomicUsize::new(0));
         let (came, requests) = mpsc::channel();
         let (answers, count) = (script.clone(), connections.clone());
+        let door = Arc::new(Door {
+            listener,
+            is_open: Mutex::new(true),
+            opened: Condvar::new(),
+        });
+        let way_in = door.clone();
         thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            loop {
+                let stream = way_in.connection();
                 count.fetch_add(1, Ordering::Relaxed);
                 let (came, answers) = (came.clone(), answers.clone());
                 thread::spawn(move || serve(stream, &came, &answers));
@@ -102,6 +140,7 @@ impl Receiver {
             requests,
             script,
             connections,
+            door,
         }
     }
 
@@ -119,6 +158,25 @@ impl Receiver {
         self.script.lock().unwrap().then = answer;
     }
 
+    /// From here on nobody can connect; connections that are there stay.
+    pub fn refuse(&self) {
+        let mut is_open = self.door.is_open.lock().unwrap();
+        if std::mem::take(&mut *is_open) {
+            let socket = SockRef::from(&self.door.listener);
+            socket.shutdown(Shutdown::Both).unwrap();
+        }
+    }
+
+    /// From here on everybody can again, at the same address.
+    pub fn admit(&self) {
+        let mut is_open = self.door.is_open.lock().unwrap();
+        if !std::mem::replace(&mut *is_open, true) {
+            let socket = SockRef::from(&self.door.listener);
+            socket.listen(BACKLOG).unwrap();
+            self.door.opened.notify_all();
+        }
+    }
+
     pub fn request(&self) -> Request {
         self.requests.recv_timeout(SOON).expect("a request")
     }
@@ -129,6 +187,35 @@ impl Receiver {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// A listener that keeps its port when it does not listen: the kernel lets go of one that it has chosen itself.
+fn listener() -> TcpListener {
+    let bound = |address: SocketAddr| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket
+    };
+    let chosen = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let address = chosen.local_addr().unwrap().as_socket().unwrap();
+    let socket = bound(address);
+    drop(chosen);
+    socket.listen(BACKLOG).unwrap();
+    socket.into()
+}
+
+impl Door {
+    /// The next connection, whenever it comes.
+    fn connection(&self) -> TcpStream {
+        loop {
+            if let Ok((stream, _)) = self.listener.accept() {
+                return stream;
+            }
+            let is_open = self.is_open.lock().unwrap();
+            drop(self.opened.wait_while(is_open, |is_open| !*is_open));
+        }
     }
 }
 
