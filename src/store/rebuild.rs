@@ -20,8 +20,8 @@ use super::{Batch, Engine, EngineError, record};
 /// What a group is called whose name was lost with everything that was said of it.
 const NAMELESS: &str = "?";
 
-/// Writes every conversation that is named and not there, and the names of those that are there alone; `lasts` are the last places that have a message. Returns the
-/// greatest number of a conversation that is named anywhere.
+/// Writes every conversation that is named and not there, and the names of those that are there alone; `lasts` are the last
+/// places that have a message. Returns the greatest number of a conversation that is named anywhere.
 pub(super) fn rebuild(engine: &dyn Engine, lasts: &BTreeMap<Cid, Seq>) -> Result<u64, EngineError> {
     let pairs = pairs(engine)?;
     let groups = members(engine)?;
