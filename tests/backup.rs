@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use support::{
-    ADMIN_TOKEN, ALICE, BOB, CAROL, Client, DEADLINE, End, Messages, ONCE, Pulse, Reader, Refusal,
-    SEED, Sender, Server, User,
+    ADMIN_TOKEN, ALICE, BOB, CAROL, Call, Client, DEADLINE, End, Messages, ONCE, Pulse, Reader,
+    Refusal, SEED, Sender, Server, User,
 };
 use tempfile::TempDir;
 
@@ -430,6 +430,16 @@ async fn one_backup_is_taken_at_a_time_and_one_whose_reader_vanished_is_over() {
     alice.accepted("m1").await;
     drop(idle);
     until_a_backup_is_taken(&server, &home).await;
+}
+
+#[tokio::test]
+async fn who_asks_for_the_head_alone_begins_no_backup() {
+    let server = Server::start(&[ONCE]).await;
+    let nothing = serde_json::Value::Null;
+    let head = Call::of("HEAD", server.admin, "/v1/backup", &nothing);
+    assert_eq!(head.bearer(ADMIN_TOKEN).send().await.status, 200);
+    let log = server.log();
+    assert!(!log.contains("a backup begins"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

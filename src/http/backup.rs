@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -40,6 +41,7 @@ const RETRY_MS: u64 = 10_000;
     )
 )]
 pub(super) async fn backup(
+    method: Method,
     state: web::Data<AppState>,
     recorder: web::Data<Recorder>,
 ) -> HttpResponse {
@@ -49,6 +51,12 @@ pub(super) async fn backup(
     };
     if state.is_draining() {
         return refused(Code::Busy, "the server is going down".into());
+    }
+    if method == Method::HEAD {
+        // Nobody would read it.
+        return HttpResponse::Ok()
+            .content_type("application/octet-stream")
+            .finish();
     }
     let metrics = state.services.metrics.clone();
     let recorder = recorder.into_inner();

@@ -40,7 +40,10 @@ impl Caller {
     /// The same, where the request itself may say who it is.
     pub fn or_named(&self, named: Option<Uid>) -> Result<Uid, Fault> {
         match (self.uid, named) {
-            (Some(uid), Some(named)) if uid != named => Err(somebody_else()),
+            (Some(uid), Some(named)) if uid != named => Err(match self.is_admin {
+                true => Fault::because(Code::Forbidden, "from and uid name two users"),
+                false => somebody_else(),
+            }),
             (None, Some(named)) => Ok(named),
             _ => self.uid(),
         }
