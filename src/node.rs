@@ -59,7 +59,7 @@ use crate::store::ledger::{self, Ledger, People, Policy};
 use crate::store::memory::MemoryEngine;
 use crate::store::reader::Keeps;
 use crate::store::trace::{Keep, Tracer};
-use crate::store::{Engine, EngineError, committer, reader, space};
+use crate::store::{Engine, EngineError, committer, reader, record, space};
 use crate::token::Tokens;
 use crate::webhook::{self, Sender, What};
 
@@ -484,7 +484,7 @@ fn take_stock(engine: &dyn Engine, settings: &Settings) -> Result<i64, StartErro
     let path = settings.store.path.display();
     let version = env!("CARGO_PKG_VERSION");
     let is_new = ledger::prepare(engine).map_err(failed)?;
-    random::ensure_notices(engine).map_err(failed)?;
+    random::once(engine, record::NOTICES_KEY, |random: [u8; 16]| random).map_err(failed)?;
     let rows = ledger::rows(engine).map_err(failed)?;
     match is_new {
         true => log::info!("yizhan {version}: began a new, empty store in {path}"),

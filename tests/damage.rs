@@ -42,6 +42,16 @@ fn damage(engine: &MemoryEngine, key: Vec<u8>) {
     engine.apply(batch).unwrap();
 }
 
+const POLICY: Policy = Policy {
+    bounds: Bounds {
+        max_messages: 100,
+        max_devices: 10,
+        forget_ms: 1 << 40,
+    },
+    ttl_ms: 1 << 40,
+    people: People::DEFAULT,
+};
+
 fn read(uid: Uid) -> Read {
     Read {
         uid,
@@ -56,16 +66,7 @@ fn read(uid: Uid) -> Read {
 fn a_damaged_record_costs_only_those_it_concerns() {
     let engine = Arc::new(MemoryEngine::new());
     ledger::prepare(&*engine).unwrap();
-    let policy = Policy {
-        bounds: Bounds {
-            max_messages: 100,
-            max_devices: 10,
-            forget_ms: 1 << 40,
-        },
-        ttl_ms: 1 << 40,
-        people: People::DEFAULT,
-    };
-    let mut ledger = Ledger::new(engine.clone(), policy);
+    let mut ledger = Ledger::new(engine.clone(), POLICY);
     let phone = Did::parse("phone").unwrap();
     let attach = Op::Attach {
         uid: HURT,
@@ -110,13 +111,8 @@ fn a_damaged_inbox_does_not_keep_the_rows_behind_it_from_expiring() {
     let engine = Arc::new(MemoryEngine::new());
     ledger::prepare(&*engine).unwrap();
     let policy = Policy {
-        bounds: Bounds {
-            max_messages: 100,
-            max_devices: 10,
-            forget_ms: 1 << 40,
-        },
         ttl_ms: 10,
-        people: People::DEFAULT,
+        ..POLICY
     };
     let mut ledger = Ledger::new(engine.clone(), policy);
     let (first, last) = (HURT.min(WELL), HURT.max(WELL));
@@ -133,16 +129,7 @@ fn a_damaged_inbox_does_not_keep_the_rows_behind_it_from_expiring() {
 fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_more() {
     let engine = Arc::new(MemoryEngine::new());
     ledger::prepare(&*engine).unwrap();
-    let policy = Policy {
-        bounds: Bounds {
-            max_messages: 100,
-            max_devices: 10,
-            forget_ms: 1 << 40,
-        },
-        ttl_ms: 1 << 40,
-        people: People::DEFAULT,
-    };
-    let mut ledger = Ledger::new(engine.clone(), policy);
+    let mut ledger = Ledger::new(engine.clone(), POLICY);
     let restrict = |change| Op::Restrict { uid: HURT, change };
     ledger.commit(1, &[restrict(Change::Ban)]).unwrap();
     damage(&engine, record::access_key(HURT));
@@ -162,16 +149,7 @@ fn a_damaged_record_of_who_is_banned_keeps_the_user_out_until_an_operator_says_m
 fn a_conversation_that_is_named_and_not_there_gives_out_no_number() {
     let engine = Arc::new(MemoryEngine::new());
     ledger::prepare(&*engine).unwrap();
-    let policy = Policy {
-        bounds: Bounds {
-            max_messages: 100,
-            max_devices: 10,
-            forget_ms: 1 << 40,
-        },
-        ttl_ms: 1 << 40,
-        people: People::DEFAULT,
-    };
-    let mut ledger = Ledger::new(engine.clone(), policy);
+    let mut ledger = Ledger::new(engine.clone(), POLICY);
     ledger.commit(1, [&message("m1", HURT)]).unwrap();
     let mut batch = Batch::default();
     batch.delete(record::chat_key(Cid(1)));

@@ -141,8 +141,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("shell::audit",   "std::fs",               "keeps the audit log"),
     ("webhook::json",  "serde_json",            "what a receiver reads; no client speaks it"),
     ("webhook::sender", "fastrand",             "servers that failed together do not come back together"),
-    ("node::hooks",    "getrandom",             "names a store for the receiver of its events"),
-    ("node::random",   "getrandom",             "nobody can tell the id of a notice beforehand"),
+    ("node::random",   "getrandom",             "nobody can tell the id of a notice beforehand, or the name of a store"),
     ("store::journal", "getrandom",             "no file of another store passes for one of this"),
 ];
 

@@ -14,7 +14,7 @@ use crate::message::{Answer, Fault, Op};
 
 use super::reply;
 use super::state::AppState;
-use super::v1::{Envelope, UserName, Within};
+use super::v1::{Envelope, UserName, Within, bad, device, nobody};
 
 /// The earliest instant that is taken for one, Unix milliseconds: in seconds, it would be the year 5138.
 const EARLIEST_MS: i64 = 100_000_000_000;
@@ -335,16 +335,4 @@ fn refused(fault: &Fault, state: &AppState) -> HttpResponse {
 fn user(text: &str, state: &AppState) -> Result<Uid, Fault> {
     let uid = state.hashids.decode(text);
     uid.map_err(|error| nobody(format!("{text:?} names no user: {error}")))
-}
-
-fn device(text: &str) -> Result<Did, Fault> {
-    Did::parse(text).map_err(|error| nobody(format!("no device is called that: its did {error}")))
-}
-
-fn nobody(msg: String) -> Fault {
-    Fault::because(Code::NotFound, msg)
-}
-
-fn bad(msg: String) -> Fault {
-    Fault::because(Code::BadFrame, msg)
 }

@@ -4,7 +4,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
 
 /// Nothing but the page's own files, and the server it comes from.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -25,13 +25,19 @@ pub(super) fn serve(config: &mut web::ServiceConfig, files: &'static [File]) {
 }
 
 fn file(kind: &'static str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
+    headed(kind).body(text)
+}
+
+/// The headers of a file of that kind.
+pub(super) fn headed(kind: &str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
         .content_type(kind)
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((X_FRAME_OPTIONS, "DENY"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         // A page of an older server must not stay behind.
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(text)
+        .insert_header((CACHE_CONTROL, "no-cache"));
+    answer
 }

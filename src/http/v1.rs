@@ -23,6 +23,7 @@ mod whole;
 
 use actix_web::web;
 
+pub(super) use ask::{bad, device, nobody};
 pub use schema::Envelope;
 pub(super) use schema::{Empty, Refusal, UserName};
 pub(super) use whole::Within;

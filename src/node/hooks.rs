@@ -13,8 +13,10 @@ use crate::id::{Cid, Hashids, Uid};
 use crate::metrics::Metrics;
 use crate::store::committer::CommitQueue;
 use crate::store::ledger::Hooks;
-use crate::store::{Batch, Engine, EngineError, record};
+use crate::store::{Engine, EngineError, record};
 use crate::webhook::{Board, Clocks, Meter, Party, Plan, Sender, Timing};
+
+use super::random;
 
 /// How long after the last copy of a message it counts as parked, milliseconds.
 const AFTER_LAST_MS: u64 = 1000;
@@ -103,17 +105,7 @@ impl Meter for Counts {
 
 /// What the numbers of events are good in. It is drawn anew when they may come twice: then the key is gone.
 fn tag(engine: &dyn Engine) -> Result<Box<str>, EngineError> {
-    let key = record::EVENTS_TAG_KEY;
-    if let Some(value) = engine.get(key)? {
-        return record::decode(key, &value);
-    }
-    let mut random = [0; 4];
-    getrandom::fill(&mut random)
-        .map_err(|error| EngineError::Failed(format!("no random number is to be had: {error}")))?;
-    let tag: Box<str> = format!("{:08x}", u32::from_be_bytes(random)).into();
-    let mut batch = Batch::default();
-    batch.put(key.to_vec(), record::encode(&tag)?);
-    engine.apply(batch)?;
-    engine.flush()?;
-    Ok(tag)
+    random::once(engine, record::EVENTS_TAG_KEY, |random| {
+        format!("{:08x}", u32::from_be_bytes(random)).into()
+    })
 }

@@ -192,7 +192,7 @@ pub(super) fn message(text: &str) -> Result<MsgId, Fault> {
 }
 
 /// A device by its name in a path.
-pub(super) fn device(text: &str) -> Result<Did, Fault> {
+pub(in crate::http) fn device(text: &str) -> Result<Did, Fault> {
     Did::parse(text).map_err(|error| nobody(format!("no device is called that: its did {error}")))
 }
 
@@ -232,12 +232,12 @@ pub(super) fn no_member() -> Fault {
 }
 
 /// Nobody and nothing has that name.
-pub(super) fn nobody(msg: impl Into<Box<str>>) -> Fault {
+pub(in crate::http) fn nobody(msg: impl Into<Box<str>>) -> Fault {
     Fault::because(Code::NotFound, msg)
 }
 
 /// Something cannot be read.
-pub(super) fn bad(msg: impl Into<Box<str>>) -> Fault {
+pub(in crate::http) fn bad(msg: impl Into<Box<str>>) -> Fault {
     Fault::because(Code::BadFrame, msg)
 }
 
